@@ -1,0 +1,276 @@
+"""`beyondrag ingest`: read files into the library, once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beyondrag.console import Console
+
+if TYPE_CHECKING:
+    from beyondrag.engine import Engine
+    from beyondrag.settings import Settings
+    from ingest.indexing import FileOutcome, IndexReport
+    from ingest.pipeline import PendingVolume
+    from ingest.scan import ScanResult
+    from library.store import Library
+
+EXIT_INPUT = 4
+
+_EPILOG = """examples:
+  beyondrag ingest ~/Contracts                 show the plan, ask, read
+  beyondrag ingest ~/Contracts --dry-run       only show what would be done
+  beyondrag ingest report.pdf --index-only     make it searchable; it is read when first asked about
+  beyondrag ingest ~/Contracts --prune --yes   also remove what is no longer in the folder
+
+Stop with Ctrl-C at any time: finished documents are kept, and running the same command goes on."""
+
+
+def add_parser(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = subparsers.add_parser(
+        "ingest",
+        help="read files and folders into the library",
+        description="Parse whole documents, index them, and read each once with the model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=parents,
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
+    parser.add_argument("--index-only", action="store_true", help="make documents searchable without reading them with the model")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask before reading")
+    parser.add_argument("--prune", action="store_true", help="remove documents whose files are gone")
+    parser.add_argument("--retry-failed", action="store_true", help="try files again that failed before and have not changed")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait this long for another ingest to finish")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.settings import settings_from
+
+    settings = settings_from(args)
+    return _dry_run(args, settings, console) if args.dry_run else _ingest(args, settings, console)
+
+
+# ------------------------------------------------------------------------ the plan alone
+
+
+def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Scan and parse, change nothing: tokens are estimated from characters unless documents are known."""
+    from ingest.indexing import FileState, look
+    from ingest.scan import scan
+    from library.errors import LibraryError
+    from library.store import Library
+
+    library: Library | None = None
+    try:
+        library = Library.open(settings.library)
+    except LibraryError as error:
+        if settings.library.exists() and any(settings.library.iterdir()):
+            raise error
+    try:
+        found = scan(args.paths)
+        found.require_files()
+        counts = dict.fromkeys(FileState, 0)
+        n_chars = 0
+        failures: list[FileOutcome] = []
+        for seen in look(library, found.files, retry_failed=args.retry_failed):
+            counts[seen.outcome.state] += 1
+            if seen.outcome.failure is not None:
+                failures.append(seen.outcome)
+            elif seen.parsed is not None and seen.outcome.state in (FileState.NEW, FileState.CHANGED):
+                n_chars += len(seen.parsed.text.text)
+        tokens = round(n_chars / CHARS_PER_TOKEN)
+        if console.wants_json:
+            console.json(
+                {
+                    "dry_run": True,
+                    "files": {state.value: n for state, n in counts.items()},
+                    "skipped": len(found.skipped),
+                    "estimated_tokens": tokens,
+                    "failures": [_failure_json(outcome) for outcome in failures],
+                }
+            )
+        else:
+            console.out(_counts_in_words(counts))
+            console.out(f"about {tokens:,} tokens to read (estimated from {n_chars:,} characters)")
+            _print_problems(console, found, failures)
+    finally:
+        if library is not None:
+            library.close()
+    return 0
+
+
+CHARS_PER_TOKEN = 3.6
+"""Of English prose with the default model's tokenizer; only used before the model is opened."""
+
+
+# -------------------------------------------------------------------------------- ingest
+
+
+def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from ingest.pipeline import unread_documents
+    from library.store import Library
+
+    with Library.create_or_open(settings.library) as library, library.writing(wait_s=args.wait):
+        report = _index(args, library, console)
+        summary: dict[str, object] = _summary(report)
+        exit_code = 0
+        if not args.index_only:
+            exit_code = _read(args, settings, library, report, unread_documents, summary, console)
+        if console.wants_json:
+            console.json(summary)
+        if exit_code == 0 and report.outcomes and not report.document_ids:
+            return EXIT_INPUT
+        return exit_code
+
+
+def _index(args: argparse.Namespace, library: Library, console: Console) -> IndexReport:
+    from ingest.indexing import FileState, index
+
+    with console.progress(None, "files") as progress:
+
+        def on_file(outcome: FileOutcome, done: int, total: int) -> None:
+            progress.update(done, total=total, detail=outcome.path.name)
+
+        report = index(
+            library, args.paths, retry_failed=args.retry_failed, prune=args.prune, on_file=on_file
+        )
+    if not console.wants_json:
+        console.out(_counts_in_words({state: report.count(state) for state in FileState}))
+        _print_problems(console, report.scan, [o for o in report.outcomes if o.failure is not None])
+        for outcome in report.outcomes:
+            for warning in outcome.warnings:
+                console.warn(f"{outcome.path.name}: {warning}")
+        if report.missing and not args.prune:
+            console.note(f"{len(report.missing)} known files are gone; their documents stay until --prune")
+    return report
+
+
+def _read(  # noqa: PLR0917
+    args: argparse.Namespace,
+    settings: Settings,
+    library: Library,
+    report: IndexReport,
+    unread_documents,  # type: ignore[no-untyped-def]
+    summary: dict[str, object],
+    console: Console,
+) -> int:
+    from beyondrag.engine import Engine
+    from beyondrag.reading import profile_for
+    from ingest.pipeline import pending_volumes
+
+    _, profile = profile_for(settings)
+    unread = unread_documents(library, report.document_ids, profile.id)
+    if not unread:
+        if not console.wants_json and report.document_ids:
+            console.out("everything is read; nothing to do")
+        summary["read"] = {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
+        return 0
+    with Engine(settings, library) as engine:
+        facts = engine.prepare()
+        if not facts.relocatable:
+            console.warn(
+                "snapshots of this model work only as the first document; others are read again for each question"
+            )
+        pending = pending_volumes(library, unread, engine.profile, engine.reader)
+        tokens = sum(item.volume.n_tokens for item in pending)
+        plan = _plan_in_words(engine, pending, tokens, facts.tokens_per_s)
+        if not console.wants_json:
+            console.out(plan)
+        if not args.yes and console.interactive and not console.confirm("Read them now?"):
+            console.note("indexed, not read: a document is read when it is first needed")
+            return 0
+        summary["read"] = _read_pending(engine, library, pending, tokens, console)
+    return 0
+
+
+def _plan_in_words(engine: Engine, pending: list[PendingVolume], tokens: int, rate: float) -> str:
+    from beyondrag.quantities import amount_in_words, seconds_in_words
+
+    shape = engine.model.shape
+    bits = engine.bits_per_value(max(tokens, 1))
+    size = round(tokens * shape.values_per_token * bits / 8)
+    return (
+        f"to read: {len(pending)} volumes, {tokens:,} tokens, {amount_in_words(size, 'bytes')} of snapshots, "
+        f"about {seconds_in_words(tokens / rate)} at {rate:.0f} tokens/s"
+    )
+
+
+def _read_pending(
+    engine: Engine, library: Library, pending: list[PendingVolume], tokens: int, console: Console
+) -> dict[str, object]:
+    import time
+
+    from ingest.pipeline import ReadingProgress, read_all
+
+    started = time.perf_counter()
+    with console.progress(tokens, "tokens") as progress:
+        last = ""
+
+        def on_progress(state: ReadingProgress) -> None:
+            nonlocal last
+            name = state.pending.document.name
+            if state.pending.n_volumes > 1:
+                name += f" ({state.pending.volume.label})"
+            if name != last and not console.wants_json:
+                progress.note(f"[{state.index + 1}/{state.n_pending}] {name}: {state.pending.volume.n_tokens:,} tokens")
+                last = name
+            progress.update(state.done_tokens, total=state.total_tokens, detail=name)
+
+        done = read_all(library, pending, engine.profile, engine.reader, on_progress=on_progress)
+    seconds = time.perf_counter() - started
+    records = [library.snapshot(p.document.id, p.volume.ordinal, engine.profile.id) for p in pending]
+    size = sum(record.size_bytes for record in records if record is not None)
+    if not console.wants_json:
+        from beyondrag.quantities import amount_in_words, seconds_in_words
+
+        console.out(
+            f"read {len(pending)} volumes, {done:,} tokens in {seconds_in_words(seconds)} "
+            f"({done / max(seconds, 1e-9):.0f} tokens/s); snapshots {amount_in_words(size, 'bytes')}"
+        )
+    return {"volumes": len(pending), "tokens": done, "seconds": round(seconds, 3), "size_bytes": size}
+
+
+# --------------------------------------------------------------------------------- words
+
+
+def _counts_in_words(counts) -> str:  # type: ignore[no-untyped-def]
+    return "files: " + ", ".join(f"{n} {state.value}" for state, n in counts.items() if n or state.value == "new")
+
+
+def _print_problems(console: Console, found: ScanResult, failures: list[FileOutcome]) -> None:
+    for outcome in failures:
+        assert outcome.failure is not None
+        console.warn(f"{outcome.path}: {outcome.failure.message}; try: {outcome.failure.remedy}")
+    unsupported = [file for file in found.skipped if file.code == "unsupported"]
+    for file in found.skipped:
+        if file.code != "unsupported":
+            console.warn(f"{file.path}: {file.reason}; try: {file.remedy}")
+    if unsupported:
+        suffixes = sorted({file.path.suffix or "(no suffix)" for file in unsupported})
+        console.note(f"{len(unsupported)} files of other kinds were left alone: {', '.join(suffixes[:12])}")
+
+
+def _failure_json(outcome: FileOutcome) -> dict[str, str]:
+    assert outcome.failure is not None
+    return {
+        "path": str(outcome.path),
+        "code": outcome.failure.code,
+        "reason": outcome.failure.message,
+        "remedy": outcome.failure.remedy,
+    }
+
+
+def _summary(report: IndexReport) -> dict[str, object]:
+    from ingest.indexing import FileState
+
+    return {
+        "files": {state.value: report.count(state) for state in FileState},
+        "skipped": len(report.scan.skipped),
+        "missing": len(report.missing),
+        "failures": [_failure_json(o) for o in report.outcomes if o.failure is not None],
+    }

@@ -1,0 +1,153 @@
+"""What the engine says while it answers; the command line and the terminal app only listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from library.records import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenDocument:
+    """A document (or one volume of it) that the answer is read from.
+
+    `read_from` is "snapshot" (its `.kv` file), or "prefill" when it had to be read for this question.
+    """
+
+    id: str
+    path: str
+    title: str
+    volume: int
+    label: str
+    n_tokens: int
+    score: float
+    read_from: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A verified quote: `quote` stands verbatim in the document at text[start:end] on `page`."""
+
+    document_id: str
+    path: str
+    title: str
+    page: str
+    quote: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds; `ttft_s` is from the question to the first token of the reply."""
+
+    open_s: float = 0.0
+    retrieve_s: float = 0.0
+    attach_s: float = 0.0
+    ttft_s: float = 0.0
+    total_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result.  `abstained` means that no verified evidence was found; `answer` is then empty unless
+    the check was switched off, and `nearest` holds the passages that come closest."""
+
+    question: str
+    answer: str
+    abstained: bool
+    checked: bool
+    documents: tuple[ChosenDocument, ...]
+    sources: tuple[Source, ...]
+    nearest: tuple[Source, ...]
+    left_out: tuple[str, ...]
+    timings: Timings
+    prefilled_tokens: int
+
+    def to_json(self) -> dict[str, object]:
+        """Exactly the keys that `beyondrag ask --json` promises."""
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "abstained": self.abstained,
+            "documents": [
+                {
+                    "id": d.id,
+                    "path": d.path,
+                    "title": d.title,
+                    "tokens": d.n_tokens,
+                    "score": round(d.score, 4),
+                    "read_from": d.read_from,
+                }
+                for d in self.documents
+            ],
+            "sources": [{"document": s.path, "page": s.page, "quote": s.quote} for s in self.sources],
+            "timings": {
+                "open_s": round(self.timings.open_s, 4),
+                "retrieve_s": round(self.timings.retrieve_s, 4),
+                "attach_s": round(self.timings.attach_s, 4),
+                "ttft_s": round(self.timings.ttft_s, 4),
+                "total_s": round(self.timings.total_s, 4),
+                "decode_tokens_per_s": round(self.timings.decode_tokens_per_s, 2),
+            },
+            "prefilled_tokens": self.prefilled_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Retrieval is done: what will be read, and what did not fit."""
+
+    documents: tuple[ChosenDocument, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingDocument:
+    """A document without a snapshot is being read: `done` of `total` tokens."""
+
+    title: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The documents stand in the context."""
+
+    n_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceDelta:
+    """More text of the line that the model copies; not yet checked."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceChecked:
+    """The copied line was compared with the documents; `source` is None when it stands in none."""
+
+    text: str
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDelta:
+    """More text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end; no event follows."""
+
+    answer: Answer
+
+
+Event = Chosen | ReadingDocument | Attached | EvidenceDelta | EvidenceChecked | AnswerDelta | Done

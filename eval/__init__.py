@@ -1,0 +1,1 @@
+"""Measurements: what compression costs (fidelity, grid_arms), what attaching buys (bench)."""

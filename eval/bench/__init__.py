@@ -1,0 +1,1 @@
+"""How fast snapshots are made and attached, next to llama.cpp's own ways and to what the memory allows."""

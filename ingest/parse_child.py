@@ -1,0 +1,116 @@
+"""The parser process: ``python -m ingest.parse_child``.
+
+Reads requests from standard input and writes replies to standard output, as `ingest.frames`.  The
+first request holds the limits and is answered with ``{"ready": true}``; every other one names a file::
+
+    {"path": PATH, "parser": NAME}     PATH: the bytes of the path, each as the character of that code
+    {"document": {"id", "size", "mtime_ns", "media_type", "title", "pages": [[label, text]], "warnings"}}
+    {"failure": {"code", "detail", "remedy"}}
+
+Nothing of the library, the models or the screens is imported here: the process must start fast and
+stay small.  It is no security boundary against code execution; it keeps runaway files from
+taking the program, the memory or the evening with them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import time
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from ingest import frames
+from ingest.errors import FAILURE_CODES, ParseFailure
+from ingest.parsers import Limits, agreeing_parser
+from ingest.reading import read_whole
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer requests until the stream ends or the memory ran out once."""
+    first = frames.read(requests)
+    if first is None:
+        return
+    limits = Limits(**first["limits"])
+    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit(resource.RLIMIT_CORE, 0)
+    _send(replies, frames.pack({"ready": True}))
+    while (request := frames.read(requests)) is not None:
+        _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + limits.cpu_s)
+        path = os.fsdecode(request["path"].encode("latin-1"))
+        reply = answer(path, request["parser"], limits)
+        frame = frames.pack(reply)
+        if len(frame) - frames.PREFIX.size > limits.max_reply_bytes:
+            frame = frames.pack(_failure(ParseFailure("too-large", detail="too much text")))
+        _send(replies, frame)
+        if reply.get("failure", {}).get("code") == "memory":
+            return  # whatever is left of the heap is not worth trusting
+
+
+def answer(path: str, parser_name: str, limits: Limits) -> dict[str, Any]:
+    """Read and parse one file; every error becomes a failure reply."""
+    try:
+        source = read_whole(path, limits.max_file_bytes)
+        parser = agreeing_parser(parser_name, source.data)
+        document = parser.parse(source.data, PurePath(path).stem, limits)
+        if not any(page.text.strip() for page in document.pages):
+            raise ParseFailure("empty")
+        return {
+            "document": {
+                "id": source.document_id,
+                "size": source.size,
+                "mtime_ns": source.mtime_ns,
+                "media_type": parser.media_type,
+                "title": document.title,
+                "pages": [[page.label, page.text] for page in document.pages],
+                "warnings": list(document.warnings),
+            }
+        }
+    except ParseFailure as failure:
+        return _failure(failure)
+    except MemoryError:
+        return _failure(ParseFailure("memory"))
+    except Exception as error:  # a file must not be able to stop the run
+        return _failure(ParseFailure("broken", detail=f"{type(error).__name__}: {error}"))
+
+
+def _failure(failure: ParseFailure) -> dict[str, Any]:
+    usual = FAILURE_CODES[failure.code][1]
+    remedy = "" if failure.remedy == usual else failure.remedy
+    return {"failure": {"code": failure.code, "detail": failure.detail, "remedy": remedy}}
+
+
+def _limit(what: int, value: int) -> None:
+    """Lower a soft limit; systems that refuse (macOS for the address space) go on without."""
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    try:
+        resource.setrlimit(what, (value, hard))
+    except (ValueError, OSError):
+        logging.getLogger(__name__).debug("limit %d refused", what)
+
+
+def _send(stream: BinaryIO, frame: bytes) -> None:
+    stream.write(frame)
+    stream.flush()
+
+
+def main() -> int:
+    """Serve on standard input and output."""
+    logging.getLogger("pypdf").addHandler(logging.NullHandler())
+    logging.getLogger("pypdf").propagate = False
+    # Only replies may reach the real standard output: a stray print goes to standard error.
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        serve(sys.stdin.buffer, replies)
+    except BrokenPipeError:  # the program that asked is gone
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

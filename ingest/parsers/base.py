@@ -1,0 +1,65 @@
+"""What every parser takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What reading one file may cost.
+
+    `max_reply_bytes` bounds the text that comes back, `max_page_bytes` the decompressed drawing
+    commands of one PDF page.  `memory_bytes` is the address space of the parser process, `cpu_s` and
+    `wall_s` are the times one file may take.
+    """
+
+    max_file_bytes: int = 200_000_000
+    max_reply_bytes: int = 64_000_000
+    max_page_bytes: int = 20_000_000
+    memory_bytes: int = 2_000_000_000
+    cpu_s: int = 120
+    wall_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPage:
+    """One page or section: the label to cite it by, and its text with the white space that ends it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """A file as text.  The texts of the pages, joined without anything between, are the whole text."""
+
+    title: str
+    pages: tuple[ParsedPage, ...]
+    warnings: tuple[str, ...]
+
+
+class Parser(Protocol):
+    """Reads one format.
+
+    A parser gets the bytes, not the path: the document id is the hash of these very bytes, so id and
+    text always belong together, whatever happens to the file meanwhile.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def suffixes(self) -> frozenset[str]: ...
+
+    def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
+        """Turn `data` into text; `stem` is the file name without suffix, the title of last resort.
+
+        Raises:
+            ParseFailure: the data cannot be read as this format; without subject.
+        """
+        ...

@@ -1,0 +1,142 @@
+"""Markdown: kept as it is written; headings make the pages.
+
+Recognised: ATX headings (``## Risks``), setext headings (underlined with ``===`` or ``---``), fenced
+code blocks (nothing in them is a heading) and a YAML front matter's ``title:`` line.  Not covered:
+headings inside quotes, lists or HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
+from ingest.parsers.text import line_pages, readable_text
+from ingest.parsers.titles import choose_title, first_line, shorten
+
+MAX_LABEL_CHARS = 80
+PREAMBLE_LABEL = "beginning"
+
+_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?")
+_CLOSING_MARKS = re.compile(r"(?:^|[ \t])#+$")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_NOT_A_PARAGRAPH = re.compile(r"\s*(?:[-*+>|]|\d+[.)]\s)|(?: {4}|\t)")
+_LINK = re.compile(r"!?\[([^\]\[]*)\](?:\([^()]*\)|\[[^\]\[]*\])")
+_EMPHASIS = re.compile(r"[*`]+|(?<!\w)_+|_+(?!\w)")
+_FRONT_MATTER_TITLE = re.compile(r"title[ \t]*:[ \t]*(.*)", re.IGNORECASE)
+_FRONT_MATTER_MAX_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    start: int
+    level: int
+    text: str
+
+
+class MarkdownParser:
+    """``.md`` and ``.markdown``."""
+
+    name = "markdown"
+    media_type = "text/markdown"
+    suffixes = frozenset({".md", ".markdown"})
+
+    def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
+        """Decode, clean and cut at headings; see `base.Parser.parse`."""
+        del limits  # the size was checked before the file was read
+        text, warnings = readable_text(data)
+        front_title, body = _front_matter(text)
+        headings = list(_headings(text, body))
+        pages = _sections(text, headings) if headings else line_pages(text)
+        heading = headings[0].text if headings else ""
+        title = choose_title(front_title, heading, first_line(text[body:]), stem=stem)
+        return ParsedDocument(title, tuple(pages), warnings)
+
+
+def _lines(text: str, start: int) -> Iterator[tuple[int, str]]:
+    """Offsets and lines (without their end) from `start` on."""
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield start, text[start:end]
+        start = end + 1
+
+
+def _front_matter(text: str) -> tuple[str, int]:
+    """The title in a YAML front matter ("" when there is none) and the offset where the body starts."""
+    title = ""
+    for number, (start, line) in enumerate(_lines(text, 0)):
+        if number == 0:
+            if line.rstrip() != "---":
+                return "", 0
+        elif line.rstrip() in ("---", "..."):
+            return title, start + len(line)
+        elif number > _FRONT_MATTER_MAX_LINES:
+            break
+        elif not title and (match := _FRONT_MATTER_TITLE.fullmatch(line.rstrip())):
+            title = match[1].strip("\"' \t")
+    return "", 0
+
+
+def _headings(text: str, body: int) -> Iterator[_Heading]:
+    fence = ""
+    paragraph: list[tuple[int, str]] = []  # its lines so far; an underline makes a single one a heading
+    for start, line in _lines(text, body):
+        if match := _FENCE.match(line):
+            run = match[1]
+            if not fence:
+                fence = run
+            elif run[0] == fence[0] and len(run) >= len(fence) and not line[match.end() :].strip():
+                fence = ""
+            paragraph = []
+        elif fence:
+            continue
+        elif match := _ATX.fullmatch(line):
+            if heading := _plain(_CLOSING_MARKS.sub("", (match[2] or "").rstrip())):
+                yield _Heading(start, len(match[1]), heading)
+            paragraph = []
+        elif paragraph and (match := _UNDERLINE.fullmatch(line)):
+            if len(paragraph) == 1 and (heading := _plain(paragraph[0][1])):
+                yield _Heading(paragraph[0][0], 1 if match[1][0] == "=" else 2, heading)
+            paragraph = []
+        elif not line.strip() or (not paragraph and _NOT_A_PARAGRAPH.match(line)):
+            paragraph = []
+        else:
+            paragraph = [*paragraph[:1], (start, line)]
+
+
+def _plain(heading: str) -> str:
+    """A heading without links and emphasis."""
+    return shorten(_EMPHASIS.sub("", _LINK.sub(r"\1", heading[:1000])))
+
+
+def _sections(text: str, headings: list[_Heading]) -> Iterator[ParsedPage]:
+    # A single level-1 heading at the top is the document's title: repeating it in every label says nothing.
+    title_only = headings[0].level == 1 and all(heading.level > 1 for heading in headings[1:])
+    first = headings[0].start
+    if text[:first].strip():
+        yield ParsedPage(PREAMBLE_LABEL, text[:first])
+        position = first
+    else:
+        position = 0
+    path: list[_Heading] = []
+    for index, heading in enumerate(headings):
+        end = headings[index + 1].start if index + 1 < len(headings) else len(text)
+        path = [parent for parent in path if parent.level < heading.level]
+        yield ParsedPage(_label([*(parent.text for parent in path), heading.text]), text[position:end])
+        if not (title_only and index == 0):
+            path.append(heading)
+        position = end
+
+
+def _label(path: list[str]) -> str:
+    """``3 Risks > 3.2 Currency``; what is too long loses its outer headings first."""
+    label = " > ".join(path)
+    if len(label) <= MAX_LABEL_CHARS:
+        return label
+    kept = path[1:]
+    while kept and len(label := "… > " + " > ".join(kept)) > MAX_LABEL_CHARS:
+        kept = kept[1:]
+    return label if kept else shorten(path[-1], MAX_LABEL_CHARS)

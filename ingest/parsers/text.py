@@ -1,0 +1,68 @@
+"""Plain text: everything is kept, pages are runs of lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ingest.errors import ParseFailure
+from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
+from ingest.parsers.decoding import decode
+from ingest.parsers.sanitise import direction_warning, sanitise
+from ingest.parsers.titles import choose_title, first_line
+
+LINES_PER_PAGE = 60
+PARAGRAPH_REACH = 15
+_HEAD_CHARS = 1000
+_DECLARED_TITLE = re.compile(r"^title:[ \t]*(\S.*)", re.IGNORECASE | re.MULTILINE)
+
+
+class TextParser:
+    """``.txt`` and its kin."""
+
+    name = "text"
+    media_type = "text/plain"
+    suffixes = frozenset({".txt", ".text", ".log"})
+
+    def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
+        """Decode, clean and cut into pages of `LINES_PER_PAGE` lines; see `base.Parser.parse`."""
+        del limits  # the size was checked before the file was read
+        text, warnings = readable_text(data)
+        declared = _DECLARED_TITLE.search(text[:_HEAD_CHARS])  # as in the head of RFC, PEP and mail files
+        title = choose_title(declared[1] if declared else "", first_line(text), stem=stem)
+        return ParsedDocument(title, tuple(line_pages(text)), warnings)
+
+
+def readable_text(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The clean text of a text file, and warnings.
+
+    Raises:
+        ParseFailure: "binary" or "empty".
+    """
+    decoded = decode(data)
+    clean = sanitise(decoded.text)
+    if not clean.text or clean.text.isspace():
+        raise ParseFailure("empty")
+    return clean.text, (*decoded.warnings, *direction_warning(clean.n_direction))
+
+
+def line_pages(text: str) -> Iterator[ParsedPage]:
+    """`text` in pages labelled ``lines 1-60``: `LINES_PER_PAGE` lines and on to the end of the paragraph.
+
+    A paragraph that goes on for more than `PARAGRAPH_REACH` lines is cut all the same.
+    """
+    start, first = 0, 1
+    while start < len(text):
+        end, n_lines = start, 0
+        while end < len(text) and n_lines < LINES_PER_PAGE + PARAGRAPH_REACH:
+            newline = text.find("\n", end)
+            line_end = newline + 1 if newline >= 0 else len(text)
+            n_lines += 1
+            is_blank = not text[end:line_end].strip()
+            end = line_end
+            if is_blank and n_lines >= LINES_PER_PAGE:
+                break
+        last = first + n_lines - 1
+        label = f"lines {first}-{last}" if last > first else f"line {first}"
+        yield ParsedPage(label, text[start:end])
+        start, first = end, last + 1

@@ -1,0 +1,154 @@
+"""The reading queue: which volumes have no snapshot yet, and reading them one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ingest.reader import Reader
+from ingest.volumes import cut
+from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
+from library.store import Library
+
+FRAME_TOKENS = 128
+"""Room for title and frame in a volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingVolume:
+    """A volume that has no snapshot for the profile."""
+
+    document: DocumentRecord
+    volume: Volume
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingProgress:
+    """Where reading stands: tokens of this volume, tokens of all, and what is under way."""
+
+    pending: PendingVolume
+    index: int
+    n_pending: int
+    volume_tokens: int
+    done_tokens: int
+    total_tokens: int
+
+
+def volume_title(title: str, label: str, n_volumes: int) -> str:
+    """The title that stands before a volume: the document's own, with the part when there are several."""
+    return title if n_volumes == 1 else f"{title} ({label})"
+
+
+def volumes_of(library: Library, document: DocumentRecord, profile: ReadingProfile, reader: Reader) -> tuple[Volume, ...]:
+    """The document's volumes for `profile`, cut and recorded when that has not happened yet."""
+    known = library.volumes(document.id, profile.id)
+    if known:
+        return known
+    text = library.text(document.id)
+
+    def n_tokens(part: str) -> int:
+        return len(reader.volume_tokens(document.title, part))
+
+    pieces = cut(text, n_tokens, max(reader.max_volume_tokens - FRAME_TOKENS, FRAME_TOKENS))
+    volumes = tuple(
+        Volume(document.id, ordinal, piece.char_start, piece.char_end, piece.n_tokens, piece.label)
+        for ordinal, piece in enumerate(pieces)
+    )
+    library.put_volumes(document.id, profile.id, volumes)
+    return volumes
+
+
+def unread_documents(library: Library, document_ids: Iterable[str], profile_id: str) -> list[str]:
+    """The documents that lack volumes or a snapshot for the profile; asks the catalogue only."""
+    unread = []
+    for document_id in document_ids:
+        volumes = library.volumes(document_id, profile_id)
+        if not volumes or any(library.snapshot(document_id, v.ordinal, profile_id) is None for v in volumes):
+            unread.append(document_id)
+    return unread
+
+
+def pending_volumes(
+    library: Library, document_ids: Iterable[str], profile: ReadingProfile, reader: Reader
+) -> list[PendingVolume]:
+    """The volumes of these documents that have no snapshot for `profile`."""
+    pending = []
+    for document_id in document_ids:
+        document = library.document(document_id)
+        volumes = volumes_of(library, document, profile, reader)
+        pending += [
+            PendingVolume(document, volume, len(volumes))
+            for volume in volumes
+            if library.snapshot(document_id, volume.ordinal, profile.id) is None
+        ]
+    return pending
+
+
+def read_volume(
+    library: Library,
+    pending: PendingVolume,
+    profile: ReadingProfile,
+    reader: Reader,
+    *,
+    on_slice: Callable[[int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> SnapshotRecord:
+    """Read one volume and keep its snapshot; safe at any moment: the row is written last.
+
+    Raises Cancelled, StorageError and model errors; nothing is left behind then.
+    """
+    document, volume = pending.document, pending.volume
+    text = library.text(document.id).text[volume.char_start : volume.char_end]
+    tokens = reader.volume_tokens(volume_title(document.title, volume.label, pending.n_volumes), text)
+    about: dict[str, object] = {
+        "document": document.id,
+        "title": document.title,
+        "volume": volume.ordinal,
+        "label": volume.label,
+        "read_at": time.time(),
+    }
+    scratch = library.snapshot_scratch()
+    try:
+        reader.read(
+            tokens,
+            library.prefix_path(profile.id),
+            scratch,
+            about=about,
+            on_slice=on_slice,
+            cancelled=cancelled,
+        )
+        codec = str(profile.description["codec"])
+        return library.put_snapshot(document.id, volume.ordinal, profile.id, scratch, len(tokens), codec)
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+
+def read_all(
+    library: Library,
+    pending: list[PendingVolume],
+    profile: ReadingProfile,
+    reader: Reader,
+    *,
+    on_progress: Callable[[ReadingProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> int:
+    """Read every pending volume in order; returns the number of tokens read.
+
+    Each finished volume is kept at once, so that a stop or a crash loses only the one under way.
+    """
+    total = sum(p.volume.n_tokens for p in pending)
+    done = 0
+    for index, item in enumerate(pending):
+
+        def report(n: int, item: PendingVolume = item, index: int = index) -> None:
+            if on_progress is not None:
+                on_progress(ReadingProgress(item, index, len(pending), n, done + n, total))
+
+        report(0)
+        record = read_volume(library, item, profile, reader, on_slice=report, cancelled=cancelled)
+        done += record.n_tokens
+    return done

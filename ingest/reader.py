@@ -1,0 +1,163 @@
+"""Reading a volume once: prefill it after the prompt's prefix and keep its K/V as a snapshot.
+
+Every document is read after the same prefix and only its own slice is kept: the first document of an
+answer is then exactly what a full prefill would give.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kvfiles.codecs import Codec, ExactCodec
+from kvfiles.compose import Composer
+from kvfiles.errors import SnapshotError
+from kvfiles.kernels import Kernels
+from kvfiles.positions import RopeTables
+from kvfiles.runtime import Context, Model
+from kvfiles.runtime.model import Tokens
+from kvfiles.selfcheck import relocation_error
+from kvfiles.snapshot import Snapshot, save_snapshot
+from kvfiles.state_blob import read_state
+
+READ_SLICE_TOKENS = 256
+RESERVED_TOKENS = 1024
+"""Room kept free beside a volume for the question and the answer."""
+
+_RATE_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSetup:
+    """What fixes a reading: profile id, prefix tokens, how a document is wrapped, the codec."""
+
+    profile_id: str
+    prefix: Tokens
+    wrap: Callable[[str, str], str]
+    codec: Codec
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixFacts:
+    """Measured once per profile and kept with the prefix: prefill rate, and whether K can be moved."""
+
+    tokens_per_s: float
+    relocatable: bool
+
+
+class Reader:
+    """Reads volumes with one context; the context is empty but for the prefix between calls.
+
+    One reader belongs to one thread.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        context: Context,
+        setup: ReadingSetup,
+        *,
+        composer: Composer,
+        tables: RopeTables,
+        kernels: Kernels,
+        pool: Executor,
+    ) -> None:
+        self._model, self._context, self._setup = model, context, setup
+        self._composer, self._tables, self._kernels, self._pool = composer, tables, kernels, pool
+
+    @property
+    def max_volume_tokens(self) -> int:
+        """Tokens of the largest volume, wrapper included, that this context can read and answer on."""
+        return max(1, self._context.n_ctx - len(self._setup.prefix) - RESERVED_TOKENS)
+
+    def volume_tokens(self, title: str, text: str) -> Tokens:
+        """(n,) i32 tokens of a wrapped volume; text in it can never become control tokens."""
+        return self._model.tokenize(self._setup.wrap(title, text))
+
+    def ensure_prefix(self, path: Path) -> PrefixFacts:
+        """Make sure that `path` holds the prefix's snapshot (exact); returns what was measured with it."""
+        if path.exists():
+            try:
+                with Snapshot(path, self._kernels) as snapshot:
+                    self._require(snapshot)
+                    if np.array_equal(snapshot.tokens, self._setup.prefix):
+                        about = snapshot.header.about
+                        return PrefixFacts(float(about["tokens_per_s"]), bool(about["relocatable"]))
+            except (SnapshotError, KeyError, TypeError, ValueError):
+                pass  # damaged or of an older program: made again below
+        return self._make_prefix(path)
+
+    def read(
+        self,
+        tokens: Tokens,
+        prefix_path: Path,
+        path: Path,
+        *,
+        about: dict[str, object],
+        on_slice: Callable[[int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> int:
+        """Prefill `tokens` after the prefix and write the snapshot to `path`; returns its size in bytes.
+
+        Raises Cancelled between slices (nothing is written then), ContextOverflow, StorageError.
+        """
+        context, n_prefix = self._context, len(self._setup.prefix)
+        context.clear()
+        try:
+            with Snapshot(prefix_path, self._kernels) as prefix:
+                self._composer.attach(context, [prefix])
+            context.decode(
+                tokens,
+                n_prefix,
+                logits="none",
+                on_slice=on_slice,
+                cancelled=cancelled,
+                slice_tokens=READ_SLICE_TOKENS,
+            )
+            return self._save(path, tokens, n_prefix, self._setup.codec, about)
+        finally:
+            context.clear()
+
+    def _make_prefix(self, path: Path) -> PrefixFacts:
+        context, prefix = self._context, self._setup.prefix
+        context.clear()
+        try:
+            relocatable = relocation_error(context, self._model, self._tables) is None
+            sample = np.resize(prefix, _RATE_TOKENS)
+            context.decode(sample[:16], 0, logits="none")  # warm up: the first batch allocates
+            started = time.perf_counter()
+            context.decode(sample, 0, seq=1, logits="none", slice_tokens=_RATE_TOKENS)
+            facts = PrefixFacts(len(sample) / (time.perf_counter() - started), relocatable)
+            context.clear()
+            context.decode(prefix, 0, logits="none")
+            about = {"what": "prefix", "tokens_per_s": facts.tokens_per_s, "relocatable": relocatable}
+            self._save(path, prefix, 0, ExactCodec(self._kernels), about)
+            return facts
+        finally:
+            context.clear()
+
+    def _save(self, path: Path, tokens: Tokens, first: int, codec: Codec, about: dict[str, object]) -> int:
+        state = read_state(self._context.state(), self._model.architecture)
+        return save_snapshot(
+            path,
+            state,
+            tokens,
+            first=first,
+            codec=codec,
+            tables=self._tables,
+            shape=self._model.shape,
+            rope=self._model.rope.describe(),
+            profile=self._setup.profile_id,
+            about=about,
+            pool=self._pool,
+        )
+
+    def _require(self, snapshot: Snapshot) -> None:
+        snapshot.require(
+            profile=self._setup.profile_id, shape=self._model.shape, rope=self._model.rope.describe()
+        )

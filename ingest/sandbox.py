@@ -1,0 +1,200 @@
+"""Parses files in a child process with limits on memory, processor time, time and size.
+
+::
+
+    with ParserPool(Limits()) as pool:
+        for file in scan([folder]).files:
+            parsed = pool.parse(file)       # ParseFailure: this file is not readable, the others are
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from ingest import frames
+from ingest.child_process import ChildDied, ChildProcess, ChildTimeout, ReplyTooLarge, python_module
+from ingest.errors import FAILURE_CODES, IngestError, ParseFailure, printable
+from ingest.parsers.base import Limits
+from ingest.scan import ScannedFile
+from library.records import DocumentText, PageSpan
+
+FILES_PER_CHILD = 500
+START_TIMEOUT_S = 60.0
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """A file's text.
+
+    `document_id` is the SHA-256 (hex) of exactly the bytes that were parsed; `size` and `mtime_ns` are
+    the file's when these bytes were read, which may be later than the scan.
+    """
+
+    document_id: str
+    title: str
+    media_type: str
+    text: DocumentText
+    warnings: tuple[str, ...]
+    size: int
+    mtime_ns: int
+
+
+class ParserPool:
+    """Keeps one parser process warm; replaces it after a crash, a time-out or `files_per_child` files.
+
+    Not for use from several threads at once.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, files_per_child: int = FILES_PER_CHILD) -> None:
+        self._limits = limits
+        self._files_per_child = files_per_child
+        self._child: ChildProcess | None = None
+        self._n_served = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the parser process; a later `parse` starts another one."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def parse(self, file: ScannedFile) -> ParsedFile:
+        """Read and parse one file.
+
+        Raises:
+            ParseFailure: the file cannot be read; its code, message and remedy say why.
+            IngestError: the parser process cannot be started.
+        """
+        path = os.fspath(file.path)
+        request = frames.pack({"path": os.fsencode(path).decode("latin-1"), "parser": file.parser})
+        try:
+            payload = self._exchange(request)
+        except ChildTimeout:
+            raise ParseFailure("timeout", subject=path, detail=f"{self._limits.wall_s:g} s") from None
+        except ReplyTooLarge:
+            raise ParseFailure("too-large", subject=path, detail="too much text") from None
+        except ChildDied as death:
+            raise _death_failure(death, path, self._limits) from None
+        return self._read_reply(payload, path)
+
+    def _exchange(self, request: bytes) -> bytes:
+        if self._n_served >= self._files_per_child:
+            self.close()
+        if self._child is not None:
+            self._n_served += 1
+            try:
+                return self._ask(self._child, request)
+            except ChildDied as death:
+                # It may have died between two files, for no fault of this one: the exit status of
+                # a process that was killed for its memory looks the same, so ask once more.
+                if not _is_kill(death):
+                    raise
+        self._child = self._start()
+        self._n_served = 1
+        return self._ask(self._child, request)
+
+    def _ask(self, child: ChildProcess, request: bytes) -> bytes:
+        try:
+            return child.exchange(
+                request, timeout_s=self._limits.wall_s, max_reply_bytes=self._limits.max_reply_bytes
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> ChildProcess:
+        hello = frames.pack({"limits": dataclasses.asdict(self._limits)})
+        child: ChildProcess | None = None
+        try:
+            child = ChildProcess(python_module("ingest.parse_child"))
+            child.exchange(hello, timeout_s=START_TIMEOUT_S, max_reply_bytes=1024)
+        except (OSError, ChildTimeout, ChildDied, ReplyTooLarge) as error:
+            if child is not None:
+                child.close()
+            raise IngestError(
+                f"the parser process does not start: {printable(str(error) or type(error).__name__)[-500:]}",
+                remedy="free some memory, or reinstall beyondrag",
+            ) from error
+        return child
+
+    def _read_reply(self, payload: bytes, path: str) -> ParsedFile:
+        try:
+            reply = orjson.loads(payload)
+            if "failure" in reply:
+                failure = _failure(reply["failure"], path)
+                if failure.code == "memory":
+                    self.close()  # the child ends itself after that
+            else:
+                return _parsed_file(reply["document"])
+        except (ValueError, KeyError, TypeError) as error:
+            self.close()
+            raise ParseFailure("broken", subject=path, detail="the parser's reply makes no sense") from error
+        raise failure
+
+
+def parse_in_child(file: ScannedFile, limits: Limits = DEFAULT_LIMITS) -> ParsedFile:
+    """Parse one file in a process of its own; errors as `ParserPool.parse`."""
+    with ParserPool(limits) as pool:
+        return pool.parse(file)
+
+
+def _is_kill(death: ChildDied) -> bool:
+    return death.returncode == -signal.SIGKILL
+
+
+def _death_failure(death: ChildDied, path: str, limits: Limits) -> ParseFailure:
+    if death.returncode == -signal.SIGXCPU:
+        return ParseFailure("timeout", subject=path, detail=f"{limits.cpu_s} s of processor time")
+    if _is_kill(death) or "MemoryError" in death.stderr:
+        return ParseFailure("memory", subject=path)
+    if death.returncode < 0:
+        return ParseFailure(
+            "broken", subject=path, detail=f"the parser crashed with signal {-death.returncode}"
+        )
+    last_line = death.stderr.strip().rpartition("\n")[2]
+    return ParseFailure(
+        "broken", subject=path, detail=last_line or f"the parser ended with {death.returncode}"
+    )
+
+
+def _failure(reply: dict[str, Any], path: str) -> ParseFailure:
+    code, detail, remedy = reply["code"], reply["detail"], reply["remedy"]
+    if code not in FAILURE_CODES or not isinstance(detail, str) or not isinstance(remedy, str):
+        raise ValueError("not a failure")
+    return ParseFailure(code, subject=path, detail=detail, remedy=printable(remedy))
+
+
+def _parsed_file(reply: dict[str, Any]) -> ParsedFile:
+    pages = [(str(label), str(text)) for label, text in reply["pages"]]
+    return ParsedFile(
+        document_id=str(reply["id"]),
+        title=str(reply["title"]),
+        media_type=str(reply["media_type"]),
+        text=DocumentText("".join(text for _, text in pages), tuple(_spans(pages))),
+        warnings=tuple(str(warning) for warning in reply["warnings"]),
+        size=int(reply["size"]),
+        mtime_ns=int(reply["mtime_ns"]),
+    )
+
+
+def _spans(pages: list[tuple[str, str]]) -> Iterator[PageSpan]:
+    start = 0
+    for label, text in pages:
+        yield PageSpan(label, start, start + len(text))
+        start += len(text)

@@ -1,0 +1,1 @@
+"""Snapshots of a model's KV cache: container, codecs, kernels, RoPE, composition, runtime."""

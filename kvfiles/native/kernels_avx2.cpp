@@ -1,0 +1,2 @@
+#define KV_ISA kv_avx2
+#include "kernels.inc"

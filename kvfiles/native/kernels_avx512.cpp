@@ -1,0 +1,2 @@
+#define KV_ISA kv_avx512
+#include "kernels.inc"

@@ -1,0 +1,2 @@
+#define KV_ISA kv_base
+#include "kernels.inc"

@@ -1,0 +1,38 @@
+"""The one place that imports llama-cpp-python (about 0.4 s), and where llama.cpp's log goes.
+
+llama.cpp writes to stderr by default, which would tear a terminal app; its messages go to the
+logger `beyondrag.llama` instead, at the matching level.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+logger = logging.getLogger("beyondrag.llama")
+logger.addHandler(logging.NullHandler())
+
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+
+
+@functools.cache
+def api() -> Any:
+    """The module `llama_cpp.llama_cpp`, with its log redirected and the backend initialised."""
+    import llama_cpp.llama_cpp as c_api  # noqa: PLC0415  # deferred: half a second that `--help` need not pay
+
+    @c_api.llama_log_callback
+    def on_log(level: int, text: bytes, _user: object) -> None:
+        logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip("\n"))
+
+    c_api.llama_log_set(on_log, None)
+    c_api.beyondrag_log_callback = on_log  # llama.cpp keeps the pointer for the life of the process
+    c_api.llama_backend_init()
+    return c_api
+
+
+def version() -> str:
+    """llama-cpp-python's version: part of what a state blob's layout depends on."""
+    import importlib.metadata  # noqa: PLC0415
+
+    return importlib.metadata.version("llama-cpp-python")
