@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Generated
 from dataclasses import dataclass
 
-from beyondrag.evidence import FoldedText, contains_words
 from beyondrag.events import AnswerDelta, ChosenDocument, EvidenceChecked, EvidenceDelta, Source
+from beyondrag.evidence import FoldedText, content_words
 from beyondrag.generation import Generator
 from beyondrag.streaming import TextStream
 from kvfiles.runtime.model import Model
@@ -50,19 +50,40 @@ class ReadDocument:
 class Reply:
     """What generation gave: the verified sources, the copies that stood nowhere, and the raw answer."""
 
+    question: str
     sources: tuple[Source, ...]
+    copies: tuple[str, ...]
     unverified: tuple[str, ...]
     answer: str
 
     @property
     def supported(self) -> bool:
-        """Whether every copied line stands in a document and the answer is not a refusal."""
-        return bool(self.sources) and not self.unverified and not says_not_stated(self.answer)
+        """Whether every copied line stands in a document and the answer comes from the copies."""
+        if not self.sources or self.unverified or says_not_stated(self.answer):
+            return False
+        return follows_from(self.answer, self.copies, self.question)
 
 
 def says_not_stated(answer: str) -> bool:
     """Whether an answer says that the documents do not answer; the one place that decides this."""
     return not answer.strip() or _NOT_STATED.match(answer) is not None
+
+
+def follows_from(answer: str, copies: Sequence[str], question: str) -> bool:
+    """Whether a short answer is made of words of the copied lines.
+
+    Yes and no follow from any evidence.  With several copies the answer may be one of the things that
+    the question names ("which of the two was first?").  Anything else that is not in the copies was not
+    read there: the model copied one line and answered from another, or from nowhere.
+    """
+    words = content_words(answer)
+    if not words or words[0] in ("yes", "no"):
+        return bool(answer.strip())
+    evidence = {word for copy in copies for word in content_words(copy)}
+    known = evidence | set(content_words(question))
+    if not all(word in known for word in words):
+        return False
+    return len(copies) > 1 or any(word in evidence for word in words)
 
 
 class Answerer:
@@ -72,18 +93,23 @@ class Answerer:
         self,
         model: Model,
         generator: Generator,
+        question: str,
         documents: Sequence[ReadDocument],
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self._model, self._generator, self._documents = model, generator, documents
         self._cancelled = cancelled
+        self._question = question
+        self._copies: list[str] = []
         self._sources: list[Source] = []
         self._unverified: list[str] = []
         self._answer = ""
 
     def reply(self) -> Reply:
         """The result; complete when `run` is."""
-        return Reply(tuple(self._sources), tuple(self._unverified), self._answer)
+        return Reply(
+            self._question, tuple(self._sources), tuple(self._copies), tuple(self._unverified), self._answer
+        )
 
     def run(
         self, subjects: Sequence[str], max_tokens: int
@@ -100,6 +126,7 @@ class Answerer:
             yield EvidenceChecked(copied, source)
             if source is not None:
                 self._sources.append(source)
+                self._copies.append(copied)
             else:
                 self._unverified.append(copied)
         self._generator.feed(self._model.tokenize("Answer:"))
@@ -166,14 +193,10 @@ MIN_QUOTE_LETTERS = 4
 def is_evidence(copied: str) -> bool:
     """Whether a copy says enough to be evidence: a single short word or number stands anywhere."""
     letters = sum(char.isalnum() for char in copied)
-    return letters >= MIN_QUOTE_LETTERS and not says_not_stated(copied)
+    is_label = copied.rstrip().endswith(":")  # "Engine Manufacturer:" with nothing behind it states nothing
+    return letters >= MIN_QUOTE_LETTERS and not is_label and not says_not_stated(copied)
 
 
 def line_start(subject: str) -> str:
     """The forced beginning of a copied line; `subject` says which of several things it is about."""
     return f'Line about {subject}: "' if subject else 'Line: "'
-
-
-def answer_stands_in(sources: Sequence[Source], answer: str) -> bool:
-    """Whether the answer is a part of a quote; false for a count, a comparison or yes and no."""
-    return any(contains_words(source.quote, answer) for source in sources)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from beyondrag.commands import ask as ask_command
 from beyondrag.commands import ingest as ingest_command
@@ -21,6 +21,9 @@ from beyondrag.failures import internal_error
 from beyondrag.settings import DEFAULT_CONTEXT
 from beyondrag.terminal_text import escaped
 from kvfiles.errors import BeyondragError, Cancelled
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _DESCRIPTION = "Answers questions over whole documents, offline: each document is read once and kept read."
 _EPILOG = """\
@@ -49,6 +52,17 @@ _STOPPED = "stopped; finished work is kept"
 _COMMANDS = (ingest_command, ask_command, models_command, library_command, inspect_command)
 """In the order of the help."""
 
+_NOT_GIVEN = {
+    "run": None,
+    "library": None,
+    "model": None,
+    "context": None,
+    "threads": None,
+    "json": False,
+    "verbose": False,
+    "no_color": False,
+}
+
 Run = Callable[[argparse.Namespace, Console], int]
 
 
@@ -63,23 +77,20 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, remedy=f"{self.prog} --help")
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Unlike argparse's own, tells when the output is full."""
+        (file or sys.stdout).write(self.format_help())
+
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line.  Options that a parser of a command leaves out were not given: the defaults
-    stand here once, so that common options work before and after the command."""
+    """The whole command line.
+
+    Common options work before and after the command: a parser leaves out what was not given, so that
+    the parser of a command does not undo what stood before it.  `_NOT_GIVEN` fills the gaps.
+    """
     common = _common_options()
     parser = _Parser(prog="beyondrag", description=_DESCRIPTION, epilog=_EPILOG, parents=[common])
     parser.add_argument("--version", action=_Version, help="show the version and exit")
-    parser.set_defaults(
-        run=None,
-        library=None,
-        model=None,
-        context=None,
-        threads=None,
-        json=False,
-        verbose=False,
-        no_color=False,
-    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in _COMMANDS:
         command.add_parser(subparsers, [common])
@@ -109,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str], console: Console) -> int:
     parser = build_parser()
     try:
-        args = parser.parse_args(arguments)
+        args = parser.parse_args(arguments, argparse.Namespace(**_NOT_GIVEN))
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
     if args.run is None:

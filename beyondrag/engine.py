@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -34,34 +35,45 @@ class Engine:
         self.library = library
         self.settings = settings
         path, self.profile = profile_for(settings)
-        self.model = Model(path)
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="beyondrag-kv")
-        try:
+        with ExitStack() as opened:
+            self.model = Model(path)
+            opened.callback(self.model.close)
             n_ctx = min(settings.context, self.model.n_ctx_train or settings.context)
             self.context = Context(
                 self.model, n_ctx=n_ctx, n_threads=settings.threads, cache_type=settings.cache_type
             )
-        except BaseException:
-            self._pool.shutdown()
-            self.model.close()
-            raise
-        try:
+            opened.callback(self.context.close)
+            self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="beyondrag-kv")
+            opened.callback(self._pool.shutdown)
             frame = make_frame(self.model, closing=CLOSING)
-        except BaseException:
-            self.close()
-            raise
-        shape = self.model.shape
-        best = kernels.best()
-        tables = RopeTables(self.model.rope, shape.n_kv_head)
-        composer = Composer(shape, tables, self._pool, settings.threads)
-        self._codec = codec_named(settings.codec, shape, best)
-        setup = ReadingSetup(self.profile.id, frame.prefix_tokens(self.model), document_text, self._codec)
-        self.reader = Reader(
-            self.model, self.context, setup, composer=composer, tables=tables, kernels=best, pool=self._pool
-        )
-        self._desk = Desk(
-            library, self.model, self.context, self.profile, self.reader, composer, best, frame, setup.prefix
-        )
+            shape = self.model.shape
+            best = kernels.best()
+            tables = RopeTables(self.model.rope, shape.n_kv_head)
+            composer = Composer(shape, tables, self._pool, settings.threads)
+            self._codec = codec_named(settings.codec, shape, best)
+            setup = ReadingSetup(self.profile.id, frame.prefix_tokens(self.model), document_text, self._codec)
+            self.reader = Reader(
+                self.model,
+                self.context,
+                setup,
+                composer=composer,
+                tables=tables,
+                kernels=best,
+                pool=self._pool,
+                n_threads=settings.threads,
+            )
+            self.desk = Desk(
+                library,
+                self.model,
+                self.context,
+                self.profile,
+                self.reader,
+                composer,
+                best,
+                frame,
+                setup.prefix,
+            )
+            self._opened = opened.pop_all()
         self._facts: PrefixFacts | None = None
         self.open_s = time.perf_counter() - started
 
@@ -74,12 +86,11 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        self._pool.shutdown()
-        self.context.close()
-        self.model.close()
+        """Free model and context.  Closing twice is harmless."""
+        self._opened.close()
 
     def prepare(self) -> PrefixFacts:
-        """Record the profile and make sure that the prefix's snapshot exists; measured facts about the model."""
+        """Record the profile and make sure that the prefix's snapshot is there; what was measured with it."""
         if self._facts is None:
             self.library.put_profile(self.profile)
             self._facts = self.reader.ensure_prefix(self.library.prefix_path(self.profile.id))
@@ -97,11 +108,11 @@ class Engine:
     ) -> Iterator[Event]:
         """Answer `question`; the last event is `Done`.
 
-        Raises UsageError (empty or too long question, unknown document), Cancelled, ContextOverflow, model,
-        library and storage errors.
+        Raises UsageError (empty or too long question), DocumentNotFound (a pinned one), Cancelled,
+        ContextOverflow, model, library and storage errors.
         """
         started = time.perf_counter()
-        turn = Turn(self._desk, check_question(question), options or AskOptions(), cancelled)
+        turn = Turn(self.desk, check_question(question), options or AskOptions(), cancelled)
         facts = self.prepare()
         try:
             yield from turn.run(facts, started=started, open_s=self.open_s)

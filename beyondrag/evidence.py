@@ -1,22 +1,43 @@
 """Is what the model copied really in the documents?
 
 A copy counts as verbatim up to white space, case and punctuation: every letter and digit must agree, in
-order, without a gap.  Numbers are never folded into one another: "1.364" does not stand in "13.64".
+order, without a gap, and a copy never begins or ends inside a word.  Numbers are never folded into one
+another: only the separators of thousands are left out ("1,364" is 1364), so neither "13.64" nor "13,64" is.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MIN_LETTERS = 2
 """Letters or digits a quote must have; less would be found anywhere."""
+
+_RUN = re.compile(r"(?:[^\W_]|[^\x00-\x7f]|(?<=\d)[.,](?=\d))+")
+"""ASCII words and numbers exactly; with other characters, runs that `_split` looks at one by one."""
+_THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_SOFT_HYPHEN = "\u00ad"
+_UNSPACED = re.compile(
+    "[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Han and kana: written without spaces, so that every character is a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """text[start:end] is the quote."""
 
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """text[start:end], folded."""
+
+    folded: str
     start: int
     end: int
 
@@ -28,16 +49,16 @@ class FoldedText:
         self._text = text
         self._starts: list[int] = []
         self._ends: list[int] = []
-        words: list[str] = []
-        for word, start, end in _words(text):
-            words.append(word)
-            self._starts.append(start)
-            self._ends.append(end)
-        self._folded = " " + " ".join(words) + " "
+        folded: list[str] = []
+        for word in _words(text):
+            folded.append(word.folded)
+            self._starts.append(word.start)
+            self._ends.append(word.end)
+        self._folded = " " + " ".join(folded) + " "
 
     def find(self, quote: str) -> Found | None:
         """The first place where `quote` stands as a run of whole words, or None."""
-        words = [word for word, _, _ in _words(quote)]
+        words = [word.folded for word in _words(quote)]
         if sum(len(word) for word in words) < MIN_LETTERS:
             return None
         at = self._folded.find(" " + " ".join(words) + " ")
@@ -48,44 +69,91 @@ class FoldedText:
 
     def line_around(self, found: Found) -> Found:
         """`found` widened to whole lines of the original, without white space at the ends."""
-        start = self._text.rfind("\n", 0, found.start) + 1
-        end = self._text.find("\n", found.end)
-        end = len(self._text) if end < 0 else end
+        start = max(self._text.rfind(mark, 0, found.start) for mark in "\n\f") + 1
+        ends = [at for mark in "\n\f" if (at := self._text.find(mark, found.end)) >= 0]
+        end = min(ends, default=len(self._text))
         line = self._text[start:end]
         return Found(start + len(line) - len(line.lstrip()), start + len(line.rstrip()))
 
 
-def _words(text: str) -> list[tuple[str, int, int]]:
-    """Runs of letters and digits, case-folded, with their places.
+def _words(text: str) -> Iterator[_Word]:
+    """Runs of letters and digits, folded, with their places.
 
     A point or comma between two digits belongs to the number; other punctuation separates.
     """
-    words: list[tuple[str, int, int]] = []
-    start: int | None = None
-    for index, char in enumerate(text):
-        inside = char.isalnum() or unicodedata.combining(char) != 0
-        if not inside and char in ".,'’" and start is not None:
-            before, after = text[index - 1], text[index + 1 : index + 2]
-            inside = before.isdigit() and after.isdigit() and char in ".,"
-        if inside and start is None:
-            start = index
-        elif not inside and start is not None:
-            words.append((_fold(text[start:index]), start, index))
-            start = None
-    if start is not None:
-        words.append((_fold(text[start:]), start, len(text)))
-    return words
+    for run in _RUN.finditer(text):
+        if run[0].isascii():
+            yield _Word(_fold(run[0]), run.start(), run.end())
+        else:
+            yield from _split(text, run.start(), run.end())
+
+
+def _split(text: str, start: int, end: int) -> Iterator[_Word]:
+    """The words of ``text[start:end]``, character by character."""
+    first = -1
+    for index in range(start, end):
+        char = text[index]
+        begins = char.isalnum()
+        goes_on = begins or char in ".," or char == _SOFT_HYPHEN or unicodedata.category(char)[0] == "M"
+        if first >= 0 and (not goes_on or (begins and _parted(text[index - 1], char))):
+            yield _Word(_fold(text[first:index]), first, index)
+            first = -1
+        if first < 0 and begins:
+            first = index
+    if first >= 0:
+        yield _Word(_fold(text[first:end]), first, end)
+
+
+def _parted(before: str, char: str) -> bool:
+    """Whether a word ends between two letters or digits: beside Han and kana, and between a number and
+    its exponent or fraction (10² is not 102)."""
+    if _UNSPACED.match(before) or _UNSPACED.match(char):
+        return True
+    return before.isnumeric() and char.isnumeric() and before.isdecimal() != char.isdecimal()
 
 
 def _fold(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold().replace(",", "")
+    """Compatibility forms and case folded; never empty and without spaces, which some forms expand to."""
+    if not word.isascii():
+        word = "".join(unicodedata.normalize("NFKC", word.replace(_SOFT_HYPHEN, "")).split())
+        # Folding case can take a text out of its normal form (Unicode 3.13, D145).
+        word = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
+    else:
+        word = word.casefold()
+    return _THOUSANDS.sub(lambda number: number[0].replace(",", ""), word) if "," in word else word
 
 
-def same_words(a: str, b: str) -> bool:
-    """Whether two texts are equal up to white space, case and punctuation."""
-    return [w for w, _, _ in _words(a)] == [w for w, _, _ in _words(b)]
+def content_words(text: str) -> list[str]:
+    """The folded words of a text that say something: no articles, prepositions and the like."""
+    return [word.folded for word in _words(text) if word.folded not in _FUNCTION_WORDS]
 
 
-def contains_words(text: str, part: str) -> bool:
-    """Whether `part` stands in `text` as a run of whole words."""
-    return FoldedText(text).find(part) is not None
+_FUNCTION_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "for",
+        "by",
+        "with",
+        "from",
+        "and",
+        "or",
+        "is",
+        "was",
+        "were",
+        "are",
+        "be",
+        "been",
+        "it",
+        "its",
+        "this",
+        "that",
+        "as",
+    ]
+)

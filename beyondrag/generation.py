@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kvfiles.errors import Cancelled
-from kvfiles.runtime.context import Context, log_softmax
+from kvfiles.runtime.context import F32, Context, log_softmax
 from kvfiles.runtime.model import Tokens
 
 DRAFT_TOKENS = 15
-"""A batch of 16 takes the time of 4-5 single tokens on two cores, so long drafts pay and short ones do not."""
+"""A batch of 16 takes the time of 4-5 single tokens on two cores: long drafts pay, short ones do not."""
 MATCH_TOKENS = (4, 3, 2)
 
 
@@ -54,9 +54,10 @@ class Generator:
         )
         self._recent += [int(t) for t in tokens]
 
-    def next_logprobs(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def next_logprobs(self) -> F32:
         """(n_vocab,) log-probabilities of the next token."""
-        return log_softmax(self._logits)[-1]  # type: ignore[no-any-return]
+        row: F32 = log_softmax(self._logits)[-1]
+        return row
 
     def steps(self, max_tokens: int, cancelled: Callable[[], bool] | None = None) -> Iterator[Step]:
         """Yield up to `max_tokens` tokens, the end-of-turn token included if the model gives one.
@@ -93,7 +94,9 @@ class Generator:
                 self._recent += [step.token for step in kept[:handed]]
                 self._logits = logits[handed - 1 : handed]
 
-    def _accepted(self, logits: np.ndarray[tuple[int, int], np.dtype[np.float32]], draft: list[int]) -> list[tuple[int, float]]:
+    def _accepted(
+        self, logits: np.ndarray[tuple[int, int], np.dtype[np.float32]], draft: list[int]
+    ) -> list[tuple[int, float]]:
         accepted: list[tuple[int, float]] = []
         for index, token in enumerate(draft):
             if int(logits[index].argmax()) != token or self._context.model.is_end(token):
@@ -102,7 +105,7 @@ class Generator:
         return accepted
 
     def _draft(self, token: int) -> list[int]:
-        """What follows the last occurrence of the latest tokens in the documents."""
+        """What follows the first occurrence of the latest tokens in the documents."""
         history = [*self._recent[-max(MATCH_TOKENS) :], token]
         for n in MATCH_TOKENS:
             if len(history) < n or len(self._lookup) <= n:

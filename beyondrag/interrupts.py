@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -25,7 +25,8 @@ def interruptible(on_request: Callable[[], None]) -> Iterator[Callable[[], bool]
         if requested.is_set():
             raise KeyboardInterrupt
         requested.set()
-        on_request()
+        with suppress(RuntimeError):  # it broke in on a write to the same stream
+            on_request()
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -148,7 +148,7 @@ class BarProgress:
             self._task,
             completed=done,
             total=self._total,
-            description=escaped(detail),
+            description=f"· {escaped(detail)}" if detail else "",
             state=f"{state} · {pace}" if pace else state,
         )
 

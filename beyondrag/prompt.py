@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from beyondrag.errors import AppError
 from kvfiles.runtime.model import Model, Tokens
+from library.wording import one_line
 
 PROMPT_VERSION = 1
 """Raised whenever the code below changes what the model reads before or around a document."""
@@ -38,7 +41,7 @@ _PLAIN = "### Instructions\n{system}\n\n### Documents\n{documents}\n\n### Questi
 
 @dataclass(frozen=True, slots=True)
 class PromptFrame:
-    """The fixed parts of the prompt as text: before the documents, between them and the question, after it."""
+    """The fixed parts of the prompt: before the documents, between them and the question, after it."""
 
     before: str
     between: str
@@ -94,28 +97,42 @@ def _render(model: Model, template: str, closing: str) -> str:
     for messages in (with_system, without_system):  # some templates refuse a system message
         try:
             text = _template(model, template, messages)
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
+        except Exception as error:  # a template is a program that we did not write
             problem = error
             continue
         if text.count(_DOCUMENTS) == 1 and text.count(_QUESTION) == 1 and SYSTEM in text:
             return text
     raise AppError(
-        f"the model's chat template cannot be used ({problem or 'it drops the message'})",
+        f"the model's chat template cannot be used ({one_line(str(problem or 'it drops the message'), 200)})",
         subject=str(model.path),
         remedy="use an instruction-tuned model with a standard chat template",
     )
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, which lets `10 ** 10 ** 10` and `"a" * 10 ** 12` through: refused here."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        numbers = isinstance(left, int | float) and isinstance(right, int | float)
+        if not numbers or (operator == "**" and right > 64):
+            raise SecurityError(f"{operator} is not for these values in a template")
+        return super().call_binop(context, operator, left, right)
 
 
 def _template(model: Model, template: str, messages: list[dict[str, str]]) -> str:
     def refuse(message: str) -> str:
         raise TemplateError(message)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         messages=messages,
         add_generation_prompt=True,
         bos_token="",
         eos_token="",
         raise_exception=refuse,
-        strftime_now=lambda form: datetime.date(2025, 1, 1).strftime(form),  # a fixed date keeps the prefix fixed
+        strftime_now=lambda form: datetime.date(2025, 1, 1).strftime(
+            form
+        ),  # a fixed date keeps the prefix fixed
     )

@@ -31,7 +31,9 @@ def reading_profile(model_path: Path, model_sha256: str, codec: str) -> ReadingP
         "codec": codec,
     }
     canonical = orjson.dumps(description, option=orjson.OPT_SORT_KEYS)
-    return ReadingProfile(hashlib.sha256(canonical).hexdigest()[:32], model_path.stem, model_sha256, description)
+    return ReadingProfile(
+        hashlib.sha256(canonical).hexdigest()[:32], model_path.stem, model_sha256, description
+    )
 
 
 def profile_for(settings: Settings) -> tuple[Path, ReadingProfile]:

@@ -72,6 +72,11 @@ def settings_from(args: Namespace) -> Settings:
     )
 
 
+def default_settings() -> Settings:
+    """The settings without a command line: environment before defaults.  Raises UsageError."""
+    return settings_from(Namespace())
+
+
 def available_cores() -> int:
     """The CPU cores this process may use: fewer than the machine has inside many containers."""
     if hasattr(os, "sched_getaffinity"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from beyondrag.answering import Answerer, ReadDocument, Reply, line_start
+from beyondrag.answering import MAX_LINE_TOKENS, Answerer, ReadDocument, Reply, line_start
 from beyondrag.errors import UsageError
 from beyondrag.events import (
     Answer,
@@ -17,8 +17,8 @@ from beyondrag.events import (
     Chosen,
     ChosenDocument,
     Done,
-    EvidenceDelta,
     Event,
+    EvidenceDelta,
     ReadingDocument,
     Source,
     Timings,
@@ -26,7 +26,7 @@ from beyondrag.events import (
 from beyondrag.evidence import FoldedText
 from beyondrag.generation import Generator as TokenGenerator
 from beyondrag.prompt import PromptFrame
-from beyondrag.retrieval import Candidate, Selection, find_hits, select, subjects
+from beyondrag.retrieval import Candidate, Selection, find_hits, narrow, select, subjects
 from ingest.pipeline import PendingVolume, read_volume, volume_title, volumes_of
 from ingest.reader import PrefixFacts, Reader
 from kvfiles.compose import Composer, Span
@@ -41,8 +41,10 @@ from library.store import Library
 
 MAX_QUESTION_CHARS = 4000
 ANSWER_TOKENS = 256
-FORCED_TOKENS = 512
-"""Room for copied lines and the forced pieces between them."""
+LINE_TOKENS = MAX_LINE_TOKENS + 48
+"""Room for a copied line and the forced piece before it; there is at most one line a document."""
+FORCED_TOKENS = 80
+"""Room for the forced pieces around lines and answer, and for a draft that runs over the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def check_question(question: str) -> str:
     """The question, trimmed.  Raises UsageError when it is empty or too long."""
     text = " ".join(question.split())
     if not text:
-        raise UsageError("the question is empty", remedy='ask something: beyondrag ask "How old was the pilot?"')
+        raise UsageError(
+            "the question is empty", remedy='ask something: beyondrag ask "How old was the pilot?"'
+        )
     if len(text) > MAX_QUESTION_CHARS:
         raise UsageError(
             f"the question has {len(text):,} characters; at most {MAX_QUESTION_CHARS:,} can be answered",
@@ -98,6 +102,8 @@ class Turn:
     ) -> None:
         self._desk, self._question, self._options, self._cancelled = desk, question, options, cancelled
         self._prefilled = 0
+        self._attach_s = 0.0
+        self._reread: list[ChosenDocument] = []
 
     def run(self, facts: PrefixFacts, *, started: float, open_s: float) -> Iterator[Event]:
         """Yield events; the last one is `Done`.  `started` is when the question was asked."""
@@ -106,24 +112,24 @@ class Turn:
         began = time.perf_counter()
         pinned = [desk.library.find(name) for name in options.documents]
         question_tokens = desk.frame.question_tokens(desk.model, self._question)
-        budget = (
-            desk.context.n_ctx - len(desk.prefix) - len(question_tokens) - FORCED_TOKENS - options.max_tokens
-        )
         hits = find_hits(desk.library, self._question, pinned, options.top_k)
+        reply_room = len(hits) * LINE_TOKENS + FORCED_TOKENS + options.max_tokens
+        budget = desk.context.n_ctx - len(desk.prefix) - len(question_tokens) - reply_room
+        if not pinned:
+            hits = list(narrow(self._question, hits, lambda d: desk.library.text(d.id).text).hits)
         selection = select(hits, self._volumes, budget)
-        documents = tuple(self._describe(candidate) for candidate in selection.candidates)
+        documents = tuple(
+            self._describe(candidate, attachable=not options.exact and (index == 0 or facts.relocatable))
+            for index, candidate in enumerate(selection.candidates)
+        )
         timings = replace(timings, retrieve_s=time.perf_counter() - began)
         yield Chosen(documents, selection.left_out)
         if not documents:
             yield Done(self._nothing(selection, replace(timings, total_s=time.perf_counter() - started)))
             return
-        for candidate, document in zip(selection.candidates, documents, strict=True):
-            yield from self._ensure_snapshot(candidate, document)
-
-        began = time.perf_counter()
         tokens = yield from self._place(selection, documents, facts)
-        attach_s = time.perf_counter() - began
-        yield Attached(sum(len(part) for part in tokens), attach_s)
+        documents = tuple(replace(d, read_from="prefill") if d in self._reread else d for d in documents)
+        yield Attached(sum(len(part) for part in tokens), self._attach_s)
 
         read = [self._read_document(c, d) for c, d in zip(selection.candidates, documents, strict=True)]
         about = self._subjects(read)
@@ -131,7 +137,7 @@ class Turn:
         first = desk.model.tokenize(line_start(about[0] if about else ""))
         generator.feed(np.concatenate([question_tokens, first]), self._cancelled)
         generating = time.perf_counter()
-        answerer = Answerer(desk.model, generator, read, self._cancelled)
+        answerer = Answerer(desk.model, generator, self._question, read, self._cancelled)
         ttft_s = 0.0
         for event in answerer.run(about, options.max_tokens):
             if ttft_s == 0.0 and isinstance(event, EvidenceDelta | AnswerDelta):
@@ -140,8 +146,8 @@ class Turn:
         now = time.perf_counter()
         timings = replace(
             timings,
-            attach_s=attach_s,
-            ttft_s=ttft_s,
+            attach_s=self._attach_s,
+            ttft_s=ttft_s or now - started,
             total_s=now - started,
             decode_tokens_per_s=generator.n_generated / max(now - generating, 1e-9),
         )
@@ -155,7 +161,7 @@ class Turn:
     def _record(self, document: ChosenDocument) -> SnapshotRecord | None:
         return self._desk.library.snapshot(document.id, document.volume, self._desk.profile.id)
 
-    def _describe(self, candidate: Candidate) -> ChosenDocument:
+    def _describe(self, candidate: Candidate, *, attachable: bool) -> ChosenDocument:
         document, volume = candidate.hit.document, candidate.volume
         known = self._desk.library.snapshot(document.id, volume.ordinal, self._desk.profile.id)
         return ChosenDocument(
@@ -166,53 +172,68 @@ class Turn:
             label=volume.label,
             n_tokens=known.n_tokens if known else volume.n_tokens,
             score=candidate.hit.score,
-            read_from="snapshot" if known and not self._options.exact else "prefill",
+            read_from="snapshot" if known and attachable else "prefill",
             passages=candidate.hit.passages,
         )
-
-    def _ensure_snapshot(self, candidate: Candidate, document: ChosenDocument) -> Iterator[Event]:
-        """Read the volume now when it has no snapshot, and keep it."""
-        if self._options.exact or self._record(document) is not None:
-            return
-        yield ReadingDocument(document.title, 0, candidate.volume.n_tokens)
-        yield from self._read_now(candidate, document)
-
-    def _read_now(self, candidate: Candidate, document: ChosenDocument) -> Iterator[Event]:
-        desk = self._desk
-        pending = PendingVolume(candidate.hit.document, candidate.volume, candidate.n_volumes)
-        record = read_volume(desk.library, pending, desk.profile, desk.reader, cancelled=self._cancelled)
-        self._prefilled += record.n_tokens
-        yield ReadingDocument(document.title, record.n_tokens, record.n_tokens)
 
     def _place(
         self, selection: Selection, documents: Sequence[ChosenDocument], facts: PrefixFacts
     ) -> Generator[Event, None, list[Tokens]]:
         """Put prefix and documents into sequence 0; returns their tokens, the prefix first.
 
-        A snapshot that turns out to be damaged is dropped and its document read again.
+        A document without a snapshot is read now and kept; a snapshot that turns out to be damaged is
+        dropped and made again.
         """
         if self._options.exact:
-            return self._prefill_all(selection)
-        for _ in range(len(documents) + 1):
+            began = time.perf_counter()
+            tokens = self._prefill_all(selection)
+            self._attach_s = time.perf_counter() - began
+            return tokens
+        for _ in range(len(documents) + 2):  # each of them and the prefix may be damaged
+            records = []
+            for candidate, document in zip(selection.candidates, documents, strict=True):
+                record = self._record(document)
+                records.append(record or (yield from self._read_now(candidate, document)))
+            began = time.perf_counter()
             try:
-                return self._attach(documents, facts)
+                tokens = self._attach(records, facts)
             except SnapshotError as error:
-                damaged = [i for i, d in enumerate(documents) if self._path_of(d) == error.subject]
-                if not damaged:
+                if not self._drop_damaged(records, error):
                     raise
-                record = self._record(documents[damaged[0]])
-                if record is not None:
-                    self._desk.library.drop_snapshot(record)
-                yield from self._read_now(selection.candidates[damaged[0]], documents[damaged[0]])
-        raise SnapshotError("snapshots are damaged again and again", remedy="check the disk")
+                continue
+            self._attach_s = time.perf_counter() - began
+            return tokens
+        raise SnapshotError(
+            "snapshots are damaged again and again", remedy="check the disk, then `beyondrag library verify`"
+        )
 
-    def _path_of(self, document: ChosenDocument) -> str | None:
-        record = self._record(document)
-        return None if record is None else str(record.path)
-
-    def _attach(self, documents: Sequence[ChosenDocument], facts: PrefixFacts) -> list[Tokens]:
+    def _read_now(
+        self, candidate: Candidate, document: ChosenDocument
+    ) -> Generator[Event, None, SnapshotRecord]:
+        """Read the volume and keep its snapshot."""
         desk = self._desk
-        records = [record for d in documents if (record := self._record(d)) is not None]
+        yield ReadingDocument(document.title, 0, candidate.volume.n_tokens)
+        pending = PendingVolume(candidate.hit.document, candidate.volume, candidate.n_volumes)
+        record = read_volume(desk.library, pending, desk.profile, desk.reader, cancelled=self._cancelled)
+        self._reread.append(document)
+        self._prefilled += record.n_tokens
+        yield ReadingDocument(document.title, record.n_tokens, record.n_tokens)
+        return record
+
+    def _drop_damaged(self, records: Sequence[SnapshotRecord], error: SnapshotError) -> bool:
+        """Whether `error` was about one of our files, which is then dropped (the prefix: made again)."""
+        desk = self._desk
+        prefix = desk.library.prefix_path(desk.profile.id)
+        if error.subject == str(prefix):
+            desk.reader.ensure_prefix(prefix)
+            return True
+        damaged = [record for record in records if str(record.path) == error.subject]
+        for record in damaged:
+            desk.library.drop_snapshot(record)
+        return bool(damaged)
+
+    def _attach(self, records: Sequence[SnapshotRecord], facts: PrefixFacts) -> list[Tokens]:
+        desk = self._desk
         paths = [desk.library.prefix_path(desk.profile.id), *(record.path for record in records)]
         movable = facts.relocatable or len(records) == 1
         opened: list[Snapshot] = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from beyondrag.models import DEFAULT_MODEL, ModelStore, default_root
 from eval.rig import default_threads
+from kvfiles.container import storage_error
 from kvfiles.errors import BeyondragError, Cancelled
 
 Progress = Callable[[str], None]
@@ -60,6 +62,10 @@ def run_command(command: Callable[[], None]) -> int:
     except BeyondragError as error:
         say(f"error: {error}")
         return error.exit_code
+    except OSError as error:  # no room for temporary files, most likely
+        problem = storage_error(error, Path(str(error.filename or tempfile.gettempdir())))
+        say(f"error: {problem}")
+        return problem.exit_code
     except KeyboardInterrupt:
         say("stopped")
         return Cancelled.exit_code

@@ -158,9 +158,9 @@ def measure(rig: Rig, texts: Sequence[TokenText], plan: Plan, progress: Progress
 
 def parse_cache(name: str) -> tuple[CacheType, CacheType]:
     """The types of K and V that `q8_0` or `q8_0/q4_0` means; raises UsageError."""
-    k, _, v = name.partition("/")
+    k, slash, v = name.partition("/")
     known: tuple[CacheType, ...] = get_args(CacheType)
-    kinds = [kind for wanted in (k, v or k) for kind in known if kind == wanted]
+    kinds = [kind for wanted in (k, v if slash else k) for kind in known if kind == wanted]
     if len(kinds) != 2:
         raise UsageError(f"unknown cache {name!r}", remedy=f"use one of {', '.join(known)}, or two as K/V")
     return kinds[0], kinds[1]

@@ -62,7 +62,7 @@ class Rig:
     def context(
         self, n_tokens: int, cache: CacheType = "f16", v_cache: CacheType | None = None
     ) -> Iterator[Context]:
-        """A context of at least `n_tokens`; raises ContextOverflow for more than the model was trained for."""
+        """A context of at least `n_tokens`; raises ContextOverflow beyond what the model was trained for."""
         if n_tokens > self.model.n_ctx_train:
             raise ContextOverflow(
                 f"{n_tokens} tokens, but the model was trained for {self.model.n_ctx_train}",

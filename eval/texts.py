@@ -12,14 +12,17 @@ from beyondrag.errors import UsageError
 from ingest.sandbox import ParserPool
 from ingest.scan import scan
 from kvfiles.runtime.model import Model, Tokens
+from library.wording import one_line
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "documents"
 MAX_EXAMPLE_TEXTS = 3
+_MAX_NAME_CHARS = 40
+"""Names are the heads of table columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A title and a whole text."""
+    """A title in one printable line, and a whole text."""
 
     title: str
     body: str
@@ -39,7 +42,7 @@ def read_texts(paths: Sequence[Path]) -> list[Text]:
     found.require_files()
     with ParserPool() as pool:
         parsed = [pool.parse(file) for file in sorted(found.files, key=lambda file: file.path)]
-    return [Text(file.title, file.text.text) for file in parsed]
+    return [Text(one_line(file.title, _MAX_NAME_CHARS), file.text.text) for file in parsed]
 
 
 def example_texts() -> list[Text]:

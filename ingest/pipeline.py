@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from ingest.reader import Reader
 from ingest.volumes import cut
+from kvfiles.errors import ContextOverflow
 from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
 from library.store import Library
 
 FRAME_TOKENS = 128
 """Room for title and frame in a volume."""
+MIN_VOLUME_TOKENS = 256
+"""A context that cannot take this much of a document is no use for reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +45,27 @@ def volume_title(title: str, label: str, n_volumes: int) -> str:
     return title if n_volumes == 1 else f"{title} ({label})"
 
 
-def volumes_of(library: Library, document: DocumentRecord, profile: ReadingProfile, reader: Reader) -> tuple[Volume, ...]:
-    """The document's volumes for `profile`, cut and recorded when that has not happened yet."""
+def volumes_of(
+    library: Library, document: DocumentRecord, profile: ReadingProfile, reader: Reader
+) -> tuple[Volume, ...]:
+    """The document's volumes for `profile`, cut and recorded when that has not happened yet.
+
+    Raises ContextOverflow when the context is too small to read anything in.
+    """
     known = library.volumes(document.id, profile.id)
     if known:
         return known
+    room = reader.max_volume_tokens - FRAME_TOKENS
+    if room < MIN_VOLUME_TOKENS:
+        raise ContextOverflow(
+            "the context is too small to read documents in", remedy="use --context 2048 or more"
+        )
     text = library.text(document.id)
 
     def n_tokens(part: str) -> int:
         return len(reader.volume_tokens(document.title, part))
 
-    pieces = cut(text, n_tokens, max(reader.max_volume_tokens - FRAME_TOKENS, FRAME_TOKENS))
+    pieces = cut(text, n_tokens, room)
     volumes = tuple(
         Volume(document.id, ordinal, piece.char_start, piece.char_end, piece.n_tokens, piece.label)
         for ordinal, piece in enumerate(pieces)
@@ -144,9 +157,9 @@ def read_all(
     done = 0
     for index, item in enumerate(pending):
 
-        def report(n: int, item: PendingVolume = item, index: int = index) -> None:
+        def report(n: int, item: PendingVolume = item, index: int = index, before: int = done) -> None:
             if on_progress is not None:
-                on_progress(ReadingProgress(item, index, len(pending), n, done + n, total))
+                on_progress(ReadingProgress(item, index, len(pending), n, before + n, total))
 
         report(0)
         record = read_volume(library, item, profile, reader, on_slice=report, cancelled=cancelled)

@@ -6,9 +6,11 @@ answer is then exactly what a full prefill would give.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from kvfiles.selfcheck import relocation_error
 from kvfiles.snapshot import Snapshot, save_snapshot
 from kvfiles.state_blob import read_state
 
-READ_SLICE_TOKENS = 256
+READ_SLICE_TOKENS = 512
 RESERVED_TOKENS = 1024
 """Room kept free beside a volume for the question and the answer."""
 
@@ -50,9 +52,19 @@ class PrefixFacts:
     relocatable: bool
 
 
-class Reader:
-    """Reads volumes with one context; the context is empty but for the prefix between calls.
+def _facts(about: dict[str, object]) -> PrefixFacts:
+    """Raises KeyError or ValueError when they make no sense."""
+    rate, relocatable = about["tokens_per_s"], about["relocatable"]
+    if not isinstance(rate, float) or not 0 < rate < math.inf or not isinstance(relocatable, bool):
+        raise ValueError("no facts")
+    return PrefixFacts(rate, relocatable)
 
+
+class Reader:
+    """Reads volumes with one context, which is empty between calls.
+
+    A snapshot can only be taken from an f16 cache: when `context` has another one, reading happens in
+    an f16 context of the same size and `n_threads`, which lives as long as the reading.
     One reader belongs to one thread.
     """
 
@@ -66,7 +78,9 @@ class Reader:
         tables: RopeTables,
         kernels: Kernels,
         pool: Executor,
+        n_threads: int = 1,
     ) -> None:
+        self._n_threads = n_threads
         self._model, self._context, self._setup = model, context, setup
         self._composer, self._tables, self._kernels, self._pool = composer, tables, kernels, pool
 
@@ -80,15 +94,18 @@ class Reader:
         return self._model.tokenize(self._setup.wrap(title, text))
 
     def ensure_prefix(self, path: Path) -> PrefixFacts:
-        """Make sure that `path` holds the prefix's snapshot (exact); returns what was measured with it."""
+        """Make sure that `path` holds the prefix's snapshot (exact); returns what was measured with it.
+
+        All of the file is checked: whatever is wrong with it, it is made again.  Raises StorageError.
+        """
         if path.exists():
             try:
                 with Snapshot(path, self._kernels) as snapshot:
                     self._require(snapshot)
                     if np.array_equal(snapshot.tokens, self._setup.prefix):
-                        about = snapshot.header.about
-                        return PrefixFacts(float(about["tokens_per_s"]), bool(about["relocatable"]))
-            except (SnapshotError, KeyError, TypeError, ValueError):
+                        snapshot.container.verify()
+                        return _facts(snapshot.header.about)
+            except (SnapshotError, KeyError, ValueError):
                 pass  # damaged or of an older program: made again below
         return self._make_prefix(path)
 
@@ -106,9 +123,8 @@ class Reader:
 
         Raises Cancelled between slices (nothing is written then), ContextOverflow, StorageError.
         """
-        context, n_prefix = self._context, len(self._setup.prefix)
-        context.clear()
-        try:
+        n_prefix = len(self._setup.prefix)
+        with self._reading() as context:
             with Snapshot(prefix_path, self._kernels) as prefix:
                 self._composer.attach(context, [prefix])
             context.decode(
@@ -119,14 +135,11 @@ class Reader:
                 cancelled=cancelled,
                 slice_tokens=READ_SLICE_TOKENS,
             )
-            return self._save(path, tokens, n_prefix, self._setup.codec, about)
-        finally:
-            context.clear()
+            return self._save(context, path, tokens, n_prefix, self._setup.codec, about)
 
     def _make_prefix(self, path: Path) -> PrefixFacts:
-        context, prefix = self._context, self._setup.prefix
-        context.clear()
-        try:
+        prefix = self._setup.prefix
+        with self._reading() as context:
             relocatable = relocation_error(context, self._model, self._tables) is None
             sample = np.resize(prefix, _RATE_TOKENS)
             context.decode(sample[:16], 0, logits="none")  # warm up: the first batch allocates
@@ -136,13 +149,31 @@ class Reader:
             context.clear()
             context.decode(prefix, 0, logits="none")
             about = {"what": "prefix", "tokens_per_s": facts.tokens_per_s, "relocatable": relocatable}
-            self._save(path, prefix, 0, ExactCodec(self._kernels), about)
+            self._save(context, path, prefix, 0, ExactCodec(self._kernels), about)
             return facts
-        finally:
-            context.clear()
 
-    def _save(self, path: Path, tokens: Tokens, first: int, codec: Codec, about: dict[str, object]) -> int:
-        state = read_state(self._context.state(), self._model.architecture)
+    @contextmanager
+    def _reading(self) -> Iterator[Context]:
+        """An f16 context, empty before and after the block."""
+        context, own = self._context, self._context.cache_type != "f16"
+        context.clear()
+        if own:
+            context = Context(self._model, n_ctx=self._context.n_ctx, n_threads=self._n_threads)
+        try:
+            yield context
+        finally:
+            context.close() if own else context.clear()
+
+    def _save(
+        self,
+        context: Context,
+        path: Path,
+        tokens: Tokens,
+        first: int,
+        codec: Codec,
+        about: dict[str, object],
+    ) -> int:
+        state = read_state(context.state(), self._model.architecture)
         return save_snapshot(
             path,
             state,

@@ -61,7 +61,9 @@ def cache_kind(context: Context, shape: ModelShape) -> CacheKind:
     def rotation(head_dim: int, largest: int) -> int:
         return min(head_dim & -head_dim, largest) if head_dim % 64 == 0 else 0
 
-    return CacheKind(GGML_TYPE_Q8_0, rotation(shape.k_head_dim, shape.k_head_dim), rotation(shape.v_head_dim, 64))
+    return CacheKind(
+        GGML_TYPE_Q8_0, rotation(shape.k_head_dim, shape.k_head_dim), rotation(shape.v_head_dim, 64)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class Composer:
         self._pool = pool
         self._slots = [_Slot() for _ in range(n_workers + 1)]
 
-    def attach(self, context: Context, parts: Sequence[Snapshot], *, seq: int = 0, scratch: int = 1) -> list[Span]:
+    def attach(
+        self, context: Context, parts: Sequence[Snapshot], *, seq: int = 0, scratch: int = 1
+    ) -> list[Span]:
         """Replace `seq` of `context` by `parts` in order from position 0; returns where each stands.
 
         `scratch` is another sequence of the context; it is empty afterwards.  Raises ContextOverflow when
@@ -119,7 +123,9 @@ class Composer:
             )
         for part in parts:
             if part.header.shape != self._shape:  # the caller's `require` says more
-                raise SnapshotMismatch("it was made with another model", subject=str(part.path), remedy=_REMEDY)
+                raise SnapshotMismatch(
+                    "it was made with another model", subject=str(part.path), remedy=_REMEDY
+                )
         spans = [Span(end - part.n_tokens, end) for part, end in zip(parts, ends, strict=True)]
         chunks = []
         for part, span in zip(parts, spans, strict=True):

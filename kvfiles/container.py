@@ -21,7 +21,7 @@ import math
 import os
 import struct
 import tempfile
-from collections.abc import Mapping, Sequence, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def write_container(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, Ar
             file.write(bytes(size - file.tell()))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
         temporary = None
         sync_directory(path.parent)
     except OSError as error:
@@ -232,7 +232,7 @@ class Container:
 
     def _read(self, out: NDArray[np.uint8], offset: int) -> None:
         """Fill `out` from `offset` on; raises SnapshotCorrupt when the file has become shorter."""
-        view, done = memoryview(out), 0
+        view, done = out.data, 0
         try:
             while done < len(view):
                 n = os.preadv(self._file.fileno(), [view[done:]], offset + done)
@@ -271,7 +271,9 @@ class Container:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise self._corrupt(f"the header makes no sense ({error})") from error
 
-    def _parse(self, header: dict[str, Any], header_end: int, size: int) -> tuple[dict[str, Any], dict[str, Section]]:
+    def _parse(
+        self, header: dict[str, Any], header_end: int, size: int
+    ) -> tuple[dict[str, Any], dict[str, Section]]:
         meta, rows, payload = header["meta"], header["sections"], header["size"]
         base = _aligned(header_end)
         if not isinstance(meta, dict) or type(payload) is not int or len(rows) > MAX_SECTIONS:

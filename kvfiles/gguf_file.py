@@ -23,7 +23,19 @@ from kvfiles.regular_file import open_regular
 MAGIC = b"GGUF"
 SUPPORTED_VERSIONS = (2, 3)
 
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 _STRING, _ARRAY = 8, 9
 _F32_TENSOR = 0
 _MAX_STRING = 1 << 24
@@ -69,7 +81,9 @@ class GgufHeader:
             return None
         count = math.prod(info.shape)
         if info.ggml_type != _F32_TENSOR or not 0 < count <= max_values:
-            raise ModelFileError(f"tensor {name} is not a small f32 tensor", subject=str(self.path), remedy=_REMEDY)
+            raise ModelFileError(
+                f"tensor {name} is not a small f32 tensor", subject=str(self.path), remedy=_REMEDY
+            )
         try:
             with open_regular(self.path) as file:
                 file.seek(info.offset)
@@ -77,7 +91,9 @@ class GgufHeader:
         except (OSError, OverflowError, ValueError) as error:  # an offset that no file can have
             raise ModelFileError(f"tensor {name}: {error}", subject=str(self.path), remedy=_REMEDY) from error
         if len(raw) != count * 4:
-            raise ModelFileError(f"tensor {name} lies outside the file", subject=str(self.path), remedy=_REMEDY)
+            raise ModelFileError(
+                f"tensor {name} lies outside the file", subject=str(self.path), remedy=_REMEDY
+            )
         return np.frombuffer(raw, "<f4").copy()
 
 
@@ -130,7 +146,9 @@ def read_gguf(path: Path) -> GgufHeader:
         with open_regular(path) as file:
             start = file.read(4)
             if start != MAGIC:
-                raise ModelFileError("this is not a GGUF model", subject=str(path), remedy="name a .gguf file")
+                raise ModelFileError(
+                    "this is not a GGUF model", subject=str(path), remedy="name a .gguf file"
+                )
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _parse(path, _Reader(data))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -81,10 +82,14 @@ class Kernels(Protocol):
 
     name: str
 
-    def encode(self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int) -> None:
+    def encode(
+        self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
+    ) -> None:
         """Code (n, width) f16 `rows` after `rope` (usually an inverse one) into layer `layer` of `out`."""
 
-    def decode(self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget) -> None:
+    def decode(
+        self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
+    ) -> None:
         """Decode all layers into `target` and apply `rope` (n rows)."""
 
     def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
@@ -107,7 +112,9 @@ class NativeKernels:
     def _target(self, target: RowTarget) -> Any:
         return self._module.Target(target.blob, target.first, target.stride, target.q8, target.rotation)
 
-    def encode(self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int) -> None:
+    def encode(
+        self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
+    ) -> None:
         out.reference[layer] = self._module.encode(
             self._variant,
             np.ascontiguousarray(rows).view(np.uint16),
@@ -122,7 +129,9 @@ class NativeKernels:
             out.mean[layer].view(np.uint16),
         )
 
-    def decode(self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget) -> None:
+    def decode(
+        self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
+    ) -> None:
         self._module.decode(
             self._variant,
             coded.codes,
@@ -153,10 +162,10 @@ def available() -> list[Kernels]:
     from kvfiles.codecs.reference import NumpyKernels  # noqa: PLC0415  # it imports this module's types
 
     try:
-        from kvfiles import _kernels  # noqa: PLC0415  # absent where nothing was compiled
-    except ImportError:
+        compiled = importlib.import_module("kvfiles._kernels")
+    except ImportError:  # nothing was compiled
         return [NumpyKernels()]
-    return [*(NativeKernels(_kernels, name) for name in _kernels.variants()), NumpyKernels()]
+    return [*(NativeKernels(compiled, name) for name in compiled.variants()), NumpyKernels()]
 
 
 def best() -> Kernels:

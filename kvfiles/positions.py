@@ -51,7 +51,11 @@ class RopeTables:
         stop = first + n
         spec = self._spec
         return RowRope(
-            self._cos[first:stop], self._sin[first:stop], self._n_kv_head, spec.head_dim, spec.pairing == "neox"
+            self._cos[first:stop],
+            self._sin[first:stop],
+            self._n_kv_head,
+            spec.head_dim,
+            spec.pairing == "neox",
         )
 
     def _grow(self, n: int) -> None:

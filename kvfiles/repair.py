@@ -14,7 +14,13 @@ from kvfiles.runtime.model import Tokens
 
 
 def repair_heads(
-    context: Context, spans: Sequence[Span], tokens: Sequence[Tokens], n_head: int, *, seq: int = 0, scratch: int = 1
+    context: Context,
+    spans: Sequence[Span],
+    tokens: Sequence[Tokens],
+    n_head: int,
+    *,
+    seq: int = 0,
+    scratch: int = 1,
 ) -> int:
     """Recompute the first `n_head` tokens of every span but the first in `seq`; returns how many in all.
 

@@ -67,7 +67,7 @@ class RopeSpec:
 
 @dataclass(frozen=True, slots=True)
 class RopeTable:
-    """cos and sin for positions first .. first+n-1, each (n, n_rot/2) f32 C-contiguous, magnitude left out."""
+    """cos and sin for positions first .. first+n-1, each (n, n_rot/2) f32 C-contiguous, no magnitude."""
 
     cos: F32
     sin: F32
@@ -83,7 +83,7 @@ def magnitude(spec: RopeSpec) -> float:
 def angles(spec: RopeSpec, positions: NDArray[np.int32]) -> F32:
     """(n, n_rot/2) f32 angles of every pair at `positions` (n,), in ggml's own order of operations."""
     half = spec.n_rot // 2
-    # C's powf is rounded correctly here; NumPy's f32 power can be one bit off, which a far position multiplies.
+    # C's powf is rounded correctly; NumPy's f32 power can be one bit off, which a far position multiplies.
     theta_scale = np.float32(math.pow(np.float32(spec.base), np.float32(-2.0 / spec.n_rot)))
     theta = np.asarray(positions, np.float32).copy()
     out = np.empty((len(theta), half), np.float32)
@@ -136,13 +136,16 @@ def _yarn_ramp(spec: RopeSpec) -> F32:
     """(n_rot/2,) f32: 1 where YaRN keeps the trained frequency, 0 where it interpolates."""
 
     def correction_dim(n_rotations: float) -> float:
-        return spec.n_rot * math.log(spec.n_ctx_orig / (n_rotations * 2 * math.pi)) / (2 * math.log(spec.base))
+        return (
+            spec.n_rot * math.log(spec.n_ctx_orig / (n_rotations * 2 * math.pi)) / (2 * math.log(spec.base))
+        )
 
     low = max(0.0, math.floor(correction_dim(spec.beta_fast)))
     high = min(spec.n_rot - 1.0, math.ceil(correction_dim(spec.beta_slow)))
     index = np.arange(spec.n_rot // 2, dtype=np.float32)
     y = (index - np.float32(low)) / np.float32(max(0.001, high - low))
-    return (np.float32(1) - np.clip(y, np.float32(0), np.float32(1))).astype(np.float32)
+    ramp: F32 = (np.float32(1) - np.clip(y, np.float32(0), np.float32(1))).astype(np.float32)
+    return ramp
 
 
 def rope_from_gguf(header: GgufHeader, rope_type: int, head_dim: int) -> RopeSpec:
@@ -198,11 +201,18 @@ def rope_from_gguf(header: GgufHeader, rope_type: int, head_dim: int) -> RopeSpe
 def _plausible(spec: RopeSpec) -> bool:
     """Whether every later formula is defined; the metadata may say anything."""
     positive = (spec.base, spec.freq_scale, spec.attn_factor, *spec.factors)
-    ranges = 0 < spec.n_rot <= spec.head_dim and spec.n_rot % 2 == 0 and len(spec.factors) in (0, spec.n_rot // 2)
-    yarn = spec.ext_factor == 0.0 or (
-        spec.base != 1.0 and spec.n_ctx_orig > 0 and 0 < spec.beta_slow < math.inf and 0 < spec.beta_fast < math.inf
+    ranges = (
+        0 < spec.n_rot <= spec.head_dim and spec.n_rot % 2 == 0 and len(spec.factors) in (0, spec.n_rot // 2)
     )
-    return ranges and yarn and math.isfinite(spec.ext_factor) and all(0 < value < math.inf for value in positive)
+    yarn = spec.ext_factor == 0.0 or (
+        spec.base != 1.0
+        and spec.n_ctx_orig > 0
+        and 0 < spec.beta_slow < math.inf
+        and 0 < spec.beta_fast < math.inf
+    )
+    return (
+        ranges and yarn and math.isfinite(spec.ext_factor) and all(0 < value < math.inf for value in positive)
+    )
 
 
 def _attn_factor(header: GgufHeader, freq_scale: float, ext_factor: float) -> float:
@@ -213,7 +223,11 @@ def _attn_factor(header: GgufHeader, freq_scale: float, ext_factor: float) -> fl
         factor = 1.0 / freq_scale
         log_mul = _number(header, "rope.scaling.yarn_log_multiplier") or 0.0
         grown = 1.0 if factor <= 1.0 else 0.1 * math.log(factor) + 1.0
-        value = grown if log_mul == 0.0 else grown / (1.0 if factor <= 1.0 else 0.1 * log_mul * math.log(factor) + 1.0)
+        value = (
+            grown
+            if log_mul == 0.0
+            else grown / (1.0 if factor <= 1.0 else 0.1 * log_mul * math.log(factor) + 1.0)
+        )
         value *= 1.0 / (1.0 + 0.1 * math.log(factor))
     return value * (_number(header, "rope.scaling.attn_factor") or 1.0)
 

@@ -1,7 +1,7 @@
 """Does our relocation agree with the model?  Checked when a model is first used.
 
 A few tokens are decoded at position 0 and, in another sequence, far away.  Attention depends on
-distances only, so K of the first one, moved by us, must equal K of the second one, and V must be equal.
+distances only, so K of the first one, moved by us, must equal K of the second one.
 A model that fails (layers without RoPE, an unknown variant) can only be used at fixed positions.
 """
 

@@ -165,7 +165,9 @@ class Snapshot:
         elif self.header.profile != profile:
             what = "it was made with another model, prompt or codec"
         if what:
-            raise SnapshotMismatch(what, subject=str(self.path), remedy="run beyondrag ingest again to renew it")
+            raise SnapshotMismatch(
+                what, subject=str(self.path), remedy="run beyondrag ingest again to renew it"
+            )
 
     def decoder(self) -> SnapshotDecoder:
         """Ready to decode chunks; raises SnapshotCorrupt.  It must not outlive the snapshot."""
@@ -184,7 +186,7 @@ class Snapshot:
         meta = self._container.meta
         if meta.get("schema") != SCHEMA:
             raise SnapshotVersion(
-                f"snapshot schema {meta.get('schema')!r:.20} is not known to this program (it knows {SCHEMA})",
+                f"schema {meta.get('schema')!r:.20} is unknown to this program (it knows {SCHEMA})",
                 subject=str(self.path),
                 remedy="update beyondrag, or ingest the document again",
             )

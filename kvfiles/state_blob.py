@@ -90,13 +90,13 @@ class BlobLayout:
 def write_frame(layout: BlobLayout, positions: NDArray[np.int32], out: U8, seq: int = 0) -> None:
     """Write everything but the rows into `out` (layout.size bytes): headers, cells, types, row sizes."""
     n = layout.n_cells
-    _HEAD.pack_into(out, 0, STATE_MAGIC, seq, 1, n)
+    _HEAD.pack_into(out.data, 0, STATE_MAGIC, seq, 1, n)
     cells = out[_HEAD.size : _HEAD.size + n * _CELL_BYTES].view("<i4").reshape(n, 3)
     cells[:, 0], cells[:, 1], cells[:, 2] = positions, 1, seq
-    _LAYERS.pack_into(out, _HEAD.size + n * _CELL_BYTES, 0, layout.n_layer)
+    _LAYERS.pack_into(out.data, _HEAD.size + n * _CELL_BYTES, 0, layout.n_layer)
     for layer in range(layout.n_layer):
-        _ROWS.pack_into(out, layout.k_offset(layer) - _ROWS.size, layout.ggml_type, layout.k_row_bytes)
-        _ROWS.pack_into(out, layout.v_offset(layer) - _ROWS.size, layout.ggml_type, layout.v_row_bytes)
+        _ROWS.pack_into(out.data, layout.k_offset(layer) - _ROWS.size, layout.ggml_type, layout.k_row_bytes)
+        _ROWS.pack_into(out.data, layout.v_offset(layer) - _ROWS.size, layout.ggml_type, layout.v_row_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +125,21 @@ def read_layout(blob: U8, architecture: str) -> tuple[BlobLayout, NDArray[np.int
         )
 
     try:
-        magic, _seq, n_stream, n = _HEAD.unpack_from(blob, 0)
+        magic, _seq, n_stream, n = _HEAD.unpack_from(blob.data, 0)
         if magic != STATE_MAGIC or n_stream != 1 or n == 0:
             raise refuse("unknown layout")
         cells_end = _HEAD.size + n * _CELL_BYTES
         if cells_end > len(blob):
             raise refuse("truncated")
         cells = blob[_HEAD.size : cells_end].view("<i4").reshape(n, 3)
-        v_trans, n_layer = _LAYERS.unpack_from(blob, cells_end)
+        v_trans, n_layer = _LAYERS.unpack_from(blob.data, cells_end)
         if v_trans != 0:
             raise refuse("transposed V: flash attention is off")
         if not 0 < n_layer <= 4096 or not (cells[:, 1] == 1).all():
             raise refuse("not a single plain sequence")
-        k_type, k_bytes = _ROWS.unpack_from(blob, cells_end + _LAYERS.size)
+        k_type, k_bytes = _ROWS.unpack_from(blob.data, cells_end + _LAYERS.size)
         v_at = cells_end + _LAYERS.size + n_layer * (_ROWS.size + n * k_bytes)
-        v_type, v_bytes = _ROWS.unpack_from(blob, v_at)
+        v_type, v_bytes = _ROWS.unpack_from(blob.data, v_at)
     except (struct.error, ValueError, OverflowError) as error:
         raise refuse("unknown layout") from error
     if k_type != v_type or k_type not in (GGML_TYPE_F16, GGML_TYPE_Q8_0):
@@ -150,7 +150,9 @@ def read_layout(blob: U8, architecture: str) -> tuple[BlobLayout, NDArray[np.int
     )
     frame = [(layout.k_offset(i), k_bytes) for i in range(n_layer)]
     frame += [(layout.v_offset(i), v_bytes) for i in range(n_layer)]
-    if layout.size != len(blob) or any(_ROWS.unpack_from(blob, at - _ROWS.size) != (k_type, size) for at, size in frame):
+    if layout.size != len(blob) or any(
+        _ROWS.unpack_from(blob.data, at - _ROWS.size) != (k_type, size) for at, size in frame
+    ):
         raise refuse("layers of different width, or more than one cache")
     return layout, cells[:, 0].copy()
 
@@ -159,10 +161,14 @@ def read_state(blob: U8, architecture: str) -> StateView:
     """Views of the tensors in an f16 `blob`; raises UnsupportedModel like `read_layout`."""
     layout, positions = read_layout(blob, architecture)
     if layout.ggml_type != GGML_TYPE_F16:
-        raise UnsupportedModel("snapshots are taken from an f16 cache", remedy="open the context with cache type f16")
+        raise UnsupportedModel(
+            "snapshots are taken from an f16 cache", remedy="open the context with cache type f16"
+        )
 
     def rows(offset: int, width: int) -> F16:
-        return blob[offset : offset + layout.n_cells * width * 2].view(np.float16).reshape(layout.n_cells, width)
+        return (
+            blob[offset : offset + layout.n_cells * width * 2].view(np.float16).reshape(layout.n_cells, width)
+        )
 
     return StateView(
         positions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from beyondrag.console import Console
@@ -26,26 +27,54 @@ def add_parser(
     parser = subparsers.add_parser(
         "ask",
         help="answer a question from the documents, with sources",
-        description="Find the documents that matter, read them from their snapshots and answer with checked sources.",
+        description="Find the documents that matter, attach their snapshots, answer with checked sources.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=parents,
     )
     parser.add_argument("question", help="the question, in quotes")
-    parser.add_argument("--top-k", type=_count(1, 8), default=3, metavar="N", help="read at most N documents (default 3)")
-    parser.add_argument("--doc", action="append", default=[], metavar="NAME", help="read this document and no other; may be repeated")
-    parser.add_argument("--exact", action="store_true", help="prefill the documents instead of attaching snapshots: slow, the reference")
-    parser.add_argument("--repair", type=_count(0, 4096), default=0, metavar="TOKENS", help="recompute the first TOKENS of the second and later documents (default 0)")
-    parser.add_argument("--no-check", action="store_true", help="show the answer even when no evidence was found for it, marked as unchecked")
-    parser.add_argument("--max-tokens", type=_count(1, 4096), default=256, metavar="N", help="longest answer in tokens (default 256)")
+    parser.add_argument(
+        "--top-k", type=_count(1, 8), default=3, metavar="N", help="read at most N documents (default 3)"
+    )
+    parser.add_argument(
+        "--doc",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="read this document and no other; may be repeated",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="prefill the documents instead of attaching snapshots: slow, the reference",
+    )
+    parser.add_argument(
+        "--repair",
+        type=_count(0, 4096),
+        default=0,
+        metavar="TOKENS",
+        help="recompute the first TOKENS of the second and later documents (default 0)",
+    )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="show the answer even when no evidence was found for it, marked as unchecked",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=_count(1, 4096),
+        default=256,
+        metavar="N",
+        help="longest answer in tokens (default 256)",
+    )
     parser.set_defaults(run=run)
 
 
-def _count(low: int, high: int):  # type: ignore[no-untyped-def]  # argparse wants a plain callable
+def _count(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        value = int(text)
+        value = int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else -1
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be {low} to {high}")
+            raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high:,}")
         return value
 
     return parse
@@ -54,6 +83,7 @@ def _count(low: int, high: int):  # type: ignore[no-untyped-def]  # argparse wan
 def run(args: argparse.Namespace, console: Console) -> int:
     from beyondrag.engine import Engine
     from beyondrag.events import Done
+    from beyondrag.interrupts import interruptible
     from beyondrag.settings import settings_from
     from beyondrag.turn import AskOptions, check_question
     from library.store import Library
@@ -69,9 +99,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         max_tokens=args.max_tokens,
     )
     answer: Answer | None = None
-    with Library.open(settings.library) as library, Engine(settings, library) as engine:
+    with (
+        Library.open(settings.library) as library,
+        Engine(settings, library) as engine,
+        interruptible(lambda: console.note("stopping; press Ctrl-C again to stop at once")) as cancelled,
+    ):
         printer = _Printer(console)
-        for event in engine.ask(question, options):
+        for event in engine.ask(question, options, cancelled):
             if isinstance(event, Done):
                 answer = event.answer
             else:
@@ -92,7 +126,14 @@ class _Printer:
         self._line_open = False
 
     def show(self, event: Event) -> None:
-        from beyondrag.events import AnswerDelta, Attached, Chosen, EvidenceChecked, EvidenceDelta, ReadingDocument
+        from beyondrag.events import (
+            AnswerDelta,
+            Attached,
+            Chosen,
+            EvidenceChecked,
+            EvidenceDelta,
+            ReadingDocument,
+        )
 
         console = self._console
         if console.wants_json:
@@ -101,7 +142,10 @@ class _Printer:
             case Chosen(documents, left_out):
                 for document in documents:
                     part = "" if document.label in ("", "whole document") else f" ({document.label})"
-                    console.note(f"reading  {_name(document.path)}{part}: {document.title}  {document.n_tokens:,} tokens")
+                    console.note(
+                        f"reading  {_name(document.path)}{part}: {document.title}  "
+                        f"{document.n_tokens:,} tokens"
+                    )
                 for reason in left_out:
                     console.note(f"left out {reason}")
             case ReadingDocument(title, done, total) if done == 0:
@@ -124,7 +168,9 @@ class _Printer:
 
 def _print_answer(console: Console, answer: Answer) -> None:
     if answer.abstained:
-        console.out("The documents do not answer this." if answer.documents else "No document fits this question.")
+        console.out(
+            "The documents do not answer this." if answer.documents else "No document fits this question."
+        )
         if answer.nearest:
             console.out()
             console.out("Nearest passages:")
@@ -142,7 +188,8 @@ def _print_answer(console: Console, answer: Answer) -> None:
     timings = answer.timings
     console.note(
         f"first token {timings.ttft_s:.2f} s, answer {timings.total_s:.2f} s, "
-        f"{timings.decode_tokens_per_s:.1f} tokens/s, {answer.prefilled_tokens:,} tokens of documents prefilled"
+        f"{timings.decode_tokens_per_s:.1f} tokens/s, "
+        f"{answer.prefilled_tokens:,} tokens of documents prefilled"
     )
 
 

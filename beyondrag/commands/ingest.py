@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from beyondrag.console import Console
 if TYPE_CHECKING:
     from beyondrag.engine import Engine
     from beyondrag.settings import Settings
-    from ingest.indexing import FileOutcome, IndexReport
+    from ingest.indexing import FileOutcome, FileState, IndexReport
     from ingest.pipeline import PendingVolume
     from ingest.scan import ScanResult
     from library.store import Library
 
 EXIT_INPUT = 4
+MAX_WAIT_S = 86_400
 
 _EPILOG = """examples:
   beyondrag ingest ~/Contracts                 show the plan, ask, read
@@ -40,12 +42,31 @@ def add_parser(
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
-    parser.add_argument("--index-only", action="store_true", help="make documents searchable without reading them with the model")
+    parser.add_argument(
+        "--index-only",
+        action="store_true",
+        help="make documents searchable without reading them with the model",
+    )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask before reading")
     parser.add_argument("--prune", action="store_true", help="remove documents whose files are gone")
-    parser.add_argument("--retry-failed", action="store_true", help="try files again that failed before and have not changed")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait this long for another ingest to finish")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="try files again that failed before and have not changed"
+    )
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait this long for another ingest to finish",
+    )
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= MAX_WAIT_S:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {MAX_WAIT_S:,} seconds")
+    return value
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -69,8 +90,9 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
     try:
         library = Library.open(settings.library)
     except LibraryError as error:
-        if settings.library.exists() and any(settings.library.iterdir()):
-            raise error
+        # Nothing there yet is fine: everything is new.
+        if type(error) is not LibraryError or not _is_free(settings.library):
+            raise
     try:
         found = scan(args.paths)
         found.require_files()
@@ -104,6 +126,11 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
     return 0
 
 
+def _is_free(folder: Path) -> bool:
+    """Whether a library could be made there."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 CHARS_PER_TOKEN = 3.6
 """Of English prose with the default model's tokenizer; only used before the model is opened."""
 
@@ -112,23 +139,28 @@ CHARS_PER_TOKEN = 3.6
 
 
 def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> int:
-    from ingest.pipeline import unread_documents
+    from beyondrag.interrupts import interruptible
     from library.store import Library
 
-    with Library.create_or_open(settings.library) as library, library.writing(wait_s=args.wait):
-        report = _index(args, library, console)
+    with (
+        Library.create_or_open(settings.library) as library,
+        library.writing(wait_s=args.wait),
+        interruptible(lambda: console.note("stopping; press Ctrl-C again to stop at once")) as cancelled,
+    ):
+        report = _index(args, library, console, cancelled)
         summary: dict[str, object] = _summary(report)
-        exit_code = 0
         if not args.index_only:
-            exit_code = _read(args, settings, library, report, unread_documents, summary, console)
+            read = _read(args, settings, library, report, console, cancelled)
+            if read is not None:
+                summary["read"] = read
         if console.wants_json:
             console.json(summary)
-        if exit_code == 0 and report.outcomes and not report.document_ids:
-            return EXIT_INPUT
-        return exit_code
+        return EXIT_INPUT if report.outcomes and not report.document_ids else 0
 
 
-def _index(args: argparse.Namespace, library: Library, console: Console) -> IndexReport:
+def _index(
+    args: argparse.Namespace, library: Library, console: Console, cancelled: Callable[[], bool]
+) -> IndexReport:
     from ingest.indexing import FileState, index
 
     with console.progress(None, "files") as progress:
@@ -137,7 +169,12 @@ def _index(args: argparse.Namespace, library: Library, console: Console) -> Inde
             progress.update(done, total=total, detail=outcome.path.name)
 
         report = index(
-            library, args.paths, retry_failed=args.retry_failed, prune=args.prune, on_file=on_file
+            library,
+            args.paths,
+            retry_failed=args.retry_failed,
+            prune=args.prune,
+            on_file=on_file,
+            cancelled=cancelled,
         )
     if not console.wants_json:
         console.out(_counts_in_words({state: report.count(state) for state in FileState}))
@@ -146,35 +183,37 @@ def _index(args: argparse.Namespace, library: Library, console: Console) -> Inde
             for warning in outcome.warnings:
                 console.warn(f"{outcome.path.name}: {warning}")
         if report.missing and not args.prune:
-            console.note(f"{len(report.missing)} known files are gone; their documents stay until --prune")
+            console.note(
+                f"known files that are gone: {len(report.missing)}; their documents stay until --prune"
+            )
     return report
 
 
-def _read(  # noqa: PLR0917
+def _read(
     args: argparse.Namespace,
     settings: Settings,
     library: Library,
     report: IndexReport,
-    unread_documents,  # type: ignore[no-untyped-def]
-    summary: dict[str, object],
     console: Console,
-) -> int:
+    cancelled: Callable[[], bool],
+) -> dict[str, object] | None:
+    """What was read, or None when the user did not want to."""
     from beyondrag.engine import Engine
     from beyondrag.reading import profile_for
-    from ingest.pipeline import pending_volumes
+    from ingest.pipeline import pending_volumes, unread_documents
 
     _, profile = profile_for(settings)
     unread = unread_documents(library, report.document_ids, profile.id)
     if not unread:
         if not console.wants_json and report.document_ids:
             console.out("everything is read; nothing to do")
-        summary["read"] = {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
-        return 0
+        return {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
     with Engine(settings, library) as engine:
         facts = engine.prepare()
         if not facts.relocatable:
             console.warn(
-                "snapshots of this model work only as the first document; others are read again for each question"
+                "snapshots of this model work only as the first document; "
+                "others are read again for each question"
             )
         pending = pending_volumes(library, unread, engine.profile, engine.reader)
         tokens = sum(item.volume.n_tokens for item in pending)
@@ -183,9 +222,8 @@ def _read(  # noqa: PLR0917
             console.out(plan)
         if not args.yes and console.interactive and not console.confirm("Read them now?"):
             console.note("indexed, not read: a document is read when it is first needed")
-            return 0
-        summary["read"] = _read_pending(engine, library, pending, tokens, console)
-    return 0
+            return None
+        return _read_pending(engine, library, pending, tokens, console, cancelled)
 
 
 def _plan_in_words(engine: Engine, pending: list[PendingVolume], tokens: int, rate: float) -> str:
@@ -201,7 +239,12 @@ def _plan_in_words(engine: Engine, pending: list[PendingVolume], tokens: int, ra
 
 
 def _read_pending(
-    engine: Engine, library: Library, pending: list[PendingVolume], tokens: int, console: Console
+    engine: Engine,
+    library: Library,
+    pending: list[PendingVolume],
+    tokens: int,
+    console: Console,
+    cancelled: Callable[[], bool],
 ) -> dict[str, object]:
     import time
 
@@ -217,11 +260,20 @@ def _read_pending(
             if state.pending.n_volumes > 1:
                 name += f" ({state.pending.volume.label})"
             if name != last and not console.wants_json:
-                progress.note(f"[{state.index + 1}/{state.n_pending}] {name}: {state.pending.volume.n_tokens:,} tokens")
+                progress.note(
+                    f"[{state.index + 1}/{state.n_pending}] {name}: {state.pending.volume.n_tokens:,} tokens"
+                )
                 last = name
             progress.update(state.done_tokens, total=state.total_tokens, detail=name)
 
-        done = read_all(library, pending, engine.profile, engine.reader, on_progress=on_progress)
+        done = read_all(
+            library,
+            pending,
+            engine.profile,
+            engine.reader,
+            on_progress=on_progress,
+            cancelled=cancelled,
+        )
     seconds = time.perf_counter() - started
     records = [library.snapshot(p.document.id, p.volume.ordinal, engine.profile.id) for p in pending]
     size = sum(record.size_bytes for record in records if record is not None)
@@ -238,8 +290,10 @@ def _read_pending(
 # --------------------------------------------------------------------------------- words
 
 
-def _counts_in_words(counts) -> str:  # type: ignore[no-untyped-def]
-    return "files: " + ", ".join(f"{n} {state.value}" for state, n in counts.items() if n or state.value == "new")
+def _counts_in_words(counts: Mapping[FileState, int]) -> str:
+    return "files: " + ", ".join(
+        f"{n} {state.value}" for state, n in counts.items() if n or state.value == "new"
+    )
 
 
 def _print_problems(console: Console, found: ScanResult, failures: list[FileOutcome]) -> None:

@@ -113,8 +113,11 @@ def _list(args: argparse.Namespace, console: Console) -> int:
 
     settings = settings_from(args)
     with Library.open(settings.library) as library:
-        states = document_states(library, current_profile(library, settings))
+        profile = current_profile(library, settings)
+        states = document_states(library, profile)
         failures = library.failures()
+    if profile is None:
+        console.note(f"the model {settings.model} is not installed, so every snapshot counts as stale")
     if console.wants_json:
         console.json(
             {

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m eval.bench [--model NAME|PATH] [--tokens 4096] [--codec k4v4] [--repeats 7] [--no-quality] [--no-ttft]
+    python -m eval.bench [--model NAME|PATH] [--tokens 4096] [--codec k4v4] [--no-quality] [--no-ttft] [FILE]
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.bench.first_token import FirstToken, measure_first_token
+from eval.bench.first_token import FirstToken, Prompt, measure_first_token, three_documents
 from eval.bench.speed import SpeedResult, measure_speed
 from eval.command import add_common_arguments, positive, resolve_model, run_command, say
 from eval.fidelity import CONTEXT_TOKENS, Plan, Row, measure
 from eval.report import json_line, markdown_table, versions
 from eval.rig import Rig
-from eval.texts import example_texts, measured_texts
+from eval.texts import example_texts, measured_texts, read_texts
 from kvfiles.codecs import DEFAULT_CODEC
 
 QUALITY_TOKENS = 192
@@ -62,7 +62,7 @@ class Results:
             "ttft_speedup": first and first.speedup,
             "ttft_tokens": first and first.n_tokens,
             "ttft_same_token": first and first.same_token,
-            "prefill_tokens_per_s": n / speed.bare_decode_s,
+            "prefill_tokens_per_s": n / speed.prefill.bare_s,
             "ingest_overhead_ratio": speed.ingest_overhead_ratio,
             "attach_peak_extra_ratio": speed.attach_peak_extra_ratio,
             "file_bytes": speed.file_bytes,
@@ -85,22 +85,19 @@ def table(results: Results) -> str:
 
     ratio = speed.attach_peak_extra_ratio
     memory = "not measured here" if ratio is None else f"adds {ratio:.2f} of the f16 state"
+    bandwidth = speed.copy_bytes_per_s / 1e9
     rows = [
-        line("prefill, bare llama_decode", speed.bare_decode_s, "full batches"),
-        line("prefill, as ingest does", speed.prefill_s, "sliced, to be stopped and shown"),
+        line("prefill, bare llama_decode", speed.prefill.bare_s, "full batches"),
+        line("prefill, as ingest does", speed.prefill.sliced_s, "sliced, to be stopped and shown"),
         line("take the state", speed.get_state_s, f"{speed.blob_bytes / 1e6:,.1f} MB of f16"),
         line("encode", speed.encode_s, f"{speed.bits_per_value:.2f} bits/value"),
         line("encode and save", speed.save_s, f"{speed.file_bytes / 1e6:,.1f} MB, synced to disk"),
         line("attach", speed.attach_s, f"{speed.load_over_attach:.2f}x as fast as the next; {memory}"),
         line("llama.cpp's state file", speed.llama_load_s, "llama_state_seq_load_file of the f16 state"),
         line("llama.cpp's set_data alone", speed.set_data_s, "from memory"),
-        line(
-            "floor: copy the f16 state",
-            speed.set_data_floor_s,
-            f"{speed.copy_bytes_per_s / 1e9:.1f} GB/s, one thread",
-        ),
+        line("floor: copy the f16 state", speed.set_data_floor_s, f"{bandwidth:.1f} GB/s, one thread"),
     ]
-    return markdown_table([f"{n} tokens, {results.codec}", "time", "tokens/s", ""], rows)
+    return markdown_table([f"{n} tokens, {results.codec}", "time", "tokens/s", ""], rows, left=(0, 3))
 
 
 def sentences(results: Results) -> list[str]:
@@ -113,44 +110,45 @@ def sentences(results: Results) -> list[str]:
     if quality is not None:
         summary = quality.summary
         found.append(
-            f"Divergence from the f16 cache: mean {summary.kld_mean:.4f}, 99th percentile {summary.kld_p99:.4f} nats; "
+            f"Divergence from the f16 cache: mean {summary.kld_mean:.4f}, "
+            f"99th percentile {summary.kld_p99:.4f} nats; "
             f"same likeliest token {100 * summary.same_top1:.1f} % of {summary.n_tokens}."
         )
     if first is not None:
         found.append(
-            f"First token after {first.n_tokens} tokens of prompt: {first.ttft_s:.3f} s attached "
-            f"({first.attach_s:.3f} attach, {first.question_s:.3f} question), {first.prefill_s:.1f} s prefilled: "
-            f"{first.speedup:.0f} times faster; {'the same' if first.same_token else 'another'} token."
+            f"First token after {first.n_tokens} tokens: {first.ttft_s:.3f} s attached "
+            f"({first.attach_s:.3f} attach, {first.question_s:.3f} question), "
+            f"{first.prefill_s:.1f} s prefilled: {first.speedup:.0f} times faster; "
+            f"{'the same' if first.same_token else 'another'} token."
         )
     return found
 
 
 def run(options: argparse.Namespace) -> Results:
-    """Measure what `options` ask for."""
-    with Rig(resolve_model(options.model), options.threads) as rig, _scratch() as folder:
-        codec = rig.codec(options.codec)
+    """Measure what `options` ask for; what cannot be measured is refused before anything is."""
+    with Rig(resolve_model(options.model), options.threads) as rig, _scratch() as name:
+        folder, codec = Path(name), rig.codec(options.codec)
         tokens = measured_texts(rig.model, options.files, options.tokens)[0].tokens
-        speed = measure_speed(rig, tokens, codec, repeats=options.repeats, folder=Path(folder), progress=say)
-        quality = None if options.no_quality else _quality(rig, options)
+        plan = Plan(min(CONTEXT_TOKENS, options.tokens), QUALITY_TOKENS, (options.codec,), (), moved=False)
+        texts = [] if options.no_quality else measured_texts(rig.model, options.files, plan.text_tokens)[:1]
+        prompt = None if options.no_ttft else _prompt(rig, options)
+        speed = measure_speed(rig, tokens, codec, repeats=options.repeats, folder=folder, progress=say)
+        quality = measure(rig, texts, plan, say)[0] if texts else None
         first = None
-        if not options.no_ttft:
-            first = measure_first_token(
-                rig, example_texts(), codec, n_tokens=options.ttft_tokens, folder=Path(folder), progress=say
-            )
+        if prompt is not None:
+            first = measure_first_token(rig, prompt, codec, folder=folder, progress=say)
         return Results(
             rig.model.path.stem, options.codec, rig.kernels.name, rig.n_threads, speed, quality, first
         )
 
 
+def _prompt(rig: Rig, options: argparse.Namespace) -> Prompt:
+    texts = read_texts(options.files) if options.files else example_texts()
+    return three_documents(rig.model, texts, options.ttft_tokens)
+
+
 def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="beyondrag-bench-")
-
-
-def _quality(rig: Rig, options: argparse.Namespace) -> Row:
-    context_tokens = min(CONTEXT_TOKENS, options.tokens)
-    plan = Plan(context_tokens, QUALITY_TOKENS, codecs=(options.codec,), llama=(), moved=False)
-    texts = measured_texts(rig.model, options.files, plan.text_tokens)[:1]
-    return measure(rig, texts, plan, say)[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

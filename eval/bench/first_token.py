@@ -29,6 +29,9 @@ ATTACH_REPEATS = 5
 _MARGIN_TOKENS = 64
 """Kept free in the context for the beginning of an answer."""
 
+_ROOM_TOKENS = 1024
+"""Left of what the model was trained for, as an application would leave it for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirstToken:
@@ -47,7 +50,9 @@ class FirstToken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prompt:
+class Prompt:
+    """The parts of a prompt in order, (n,) i32 tokens each."""
+
     prefix: Tokens
     documents: tuple[Tokens, ...]
     question: Tokens
@@ -62,13 +67,9 @@ class _Prompt:
 
 
 def measure_first_token(
-    rig: Rig, texts: Sequence[Text], codec: Codec, *, n_tokens: int, folder: Path, progress: Progress
+    rig: Rig, prompt: Prompt, codec: Codec, *, folder: Path, progress: Progress
 ) -> FirstToken:
-    """Measure with documents made of `texts`, about `n_tokens` tokens in all, fewer if the model's context is short.
-
-    Raises UsageError when the texts are too short.
-    """
-    prompt = _prompt(rig.model, texts, min(n_tokens, rig.model.n_ctx_train - 1024))
+    """Prefill `prompt` once, then attach its parts ATTACH_REPEATS times; files go to `folder`."""
     with rig.context(prompt.n_tokens + _MARGIN_TOKENS) as context:
         progress(f"reading {prompt.n_tokens} tokens of prompt")
         wanted, prefill_s = _prefill(context, prompt)
@@ -86,7 +87,12 @@ def measure_first_token(
     return FirstToken(prompt.n_tokens, prefill_s, median(attach_s), median(question_s), median(ttft_s), same)
 
 
-def _prompt(model: Model, texts: Sequence[Text], n_tokens: int) -> _Prompt:
+def three_documents(model: Model, texts: Sequence[Text], n_tokens: int) -> Prompt:
+    """A prompt of about `n_tokens` tokens with three equally long documents cut from `texts`.
+
+    Shorter if the model was trained for less.  Raises UsageError when the texts are too short.
+    """
+    n_tokens = min(n_tokens, model.n_ctx_train - _ROOM_TOKENS)
     frame = make_frame(model, closing="")
     prefix, question = frame.prefix_tokens(model), frame.question_tokens(model, QUESTION)
     each = (n_tokens - len(prefix) - len(question)) // N_DOCUMENTS
@@ -97,10 +103,10 @@ def _prompt(model: Model, texts: Sequence[Text], n_tokens: int) -> _Prompt:
             remedy="lower --ttft-tokens, or leave this part out with --no-ttft",
         )
     documents = tuple(joined[i * each : (i + 1) * each] for i in range(N_DOCUMENTS))
-    return _Prompt(prefix, documents, question)
+    return Prompt(prefix, documents, question)
 
 
-def _prefill(context: Context, prompt: _Prompt) -> tuple[int, float]:
+def _prefill(context: Context, prompt: Prompt) -> tuple[int, float]:
     """The first token and the seconds up to it; the question is removed again."""
     found: list[int] = []
 
@@ -125,7 +131,7 @@ def _first_token(context: Context, question: Tokens) -> tuple[int, float]:
     return found[0], elapsed
 
 
-def _save_parts(rig: Rig, context: Context, prompt: _Prompt, codec: Codec, folder: Path) -> list[Path]:
+def _save_parts(rig: Rig, context: Context, prompt: Prompt, codec: Codec, folder: Path) -> list[Path]:
     """The prefix exact, as ingest keeps it, and each document with `codec`."""
     state, first, paths = rig.state(context), 0, []
     for index, part in enumerate(prompt.stored):

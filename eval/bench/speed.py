@@ -23,10 +23,21 @@ SEGMENT_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class SpeedResult:
-    """Times in seconds (medians but for the two prefills), sizes in bytes, for one document of `n_tokens`.
+class PrefillTimes:
+    """Seconds of reading in slices as ingest does and of bare llama_decode in full batches.
 
-    `prefill_s` reads in slices as ingest does, `bare_decode_s` in full batches without anything else;
+    `ratio` is the median of the segments' own ratios: one slow spell must not decide it.
+    """
+
+    sliced_s: float
+    bare_s: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedResult:
+    """Median times in seconds and sizes in bytes, for one document of `n_tokens`.
+
     `encode_s` leaves the disk out, `save_s` includes it; `load_over_attach` is the median of the paired
     ratios; `attach_extra_bytes` is None where the system does not tell.
     """
@@ -35,8 +46,7 @@ class SpeedResult:
     file_bytes: int
     blob_bytes: int
     bits_per_value: float
-    prefill_s: float
-    bare_decode_s: float
+    prefill: PrefillTimes
     get_state_s: float
     encode_s: float
     save_s: float
@@ -50,7 +60,7 @@ class SpeedResult:
     @property
     def ingest_overhead_ratio(self) -> float:
         """Prefill in slices, taking the state, encoding and writing, over bare llama_decode."""
-        return (self.prefill_s + self.get_state_s + self.save_s) / self.bare_decode_s
+        return self.prefill.ratio + (self.get_state_s + self.save_s) / self.prefill.bare_s
 
     @property
     def set_data_floor_s(self) -> float:
@@ -71,7 +81,7 @@ def measure_speed(
     snapshot_path, raw_path = folder / "bench.kv", folder / "bench.state"
     with rig.context(n + 1) as context:
         progress(f"reading {n} tokens twice, as ingest does and bare")
-        prefill_s, bare_s = _prefill_both_ways(rig, context, tokens)
+        prefill = _prefill_both_ways(rig, context, tokens)
         get_state_s = median(repeated(context.state, repeats))
         blob = context.state()
         state = rig.state(context)
@@ -80,7 +90,6 @@ def measure_speed(
         encode_s = median(repeated(lambda: codec.encode(state.k, state.v, stored, rig.pool), repeats))
         save_s = median(repeated(lambda: rig.save(snapshot_path, state, tokens, 0, codec), repeats))
         save_llama_state(context, raw_path, tokens)
-        del state
         progress("attaching and loading in turn")
         attach, load = _alternate(rig, context, snapshot_path, raw_path, n, repeats)
         set_data_s = median(repeated(lambda: context.set_state(blob), repeats))
@@ -92,8 +101,7 @@ def measure_speed(
         file_bytes=file_bytes,
         blob_bytes=blob_bytes,
         bits_per_value=rig.bits_per_value(file_bytes, n),
-        prefill_s=prefill_s,
-        bare_decode_s=bare_s,
+        prefill=prefill,
         get_state_s=get_state_s,
         encode_s=encode_s,
         save_s=save_s,
@@ -106,25 +114,27 @@ def measure_speed(
     )
 
 
-def _prefill_both_ways(rig: Rig, context: Context, tokens: Tokens) -> tuple[float, float]:
-    """Seconds of reading as ingest does and of bare decoding; `context` holds the tokens afterwards.
+def _prefill_both_ways(rig: Rig, context: Context, tokens: Tokens) -> PrefillTimes:
+    """Read `tokens` as ingest does, and bare; `context` holds them afterwards.
 
     Each way has a context of its own: cells of another sequence would be looked at, too.
     """
-
-    def decode(into: Context, start: int, slice_tokens: int) -> float:
-        part = tokens[start : start + SEGMENT_TOKENS]
-        return seconds(lambda: into.decode(part, start, logits="none", slice_tokens=slice_tokens))
-
-    sliced, bare = 0.0, 0.0
+    sliced: list[float] = []
+    bare: list[float] = []
     with rig.context(len(tokens) + 1) as other:
-        for into in (context, other):  # the first batch allocates
-            into.decode(tokens[:SEGMENT_TOKENS], 0, logits="none", slice_tokens=SEGMENT_TOKENS)
+        ways = [(context, READ_SLICE_TOKENS, sliced), (other, SEGMENT_TOKENS, bare)]
+        for into, slice_tokens, _ in ways:  # the first batch allocates
+            into.decode(tokens[:SEGMENT_TOKENS], 0, logits="none", slice_tokens=slice_tokens)
             into.clear()
         for start in range(0, len(tokens), SEGMENT_TOKENS):
-            sliced += decode(context, start, READ_SLICE_TOKENS)
-            bare += decode(other, start, SEGMENT_TOKENS)
-    return sliced, bare
+            for into, slice_tokens, times in ways:
+                times.append(_decode_s(into, tokens[start : start + SEGMENT_TOKENS], start, slice_tokens))
+            ways.reverse()  # whoever comes second finds warmer caches, or a throttled processor
+    return PrefillTimes(sum(sliced), sum(bare), median([a / b for a, b in zip(sliced, bare, strict=True)]))
+
+
+def _decode_s(context: Context, tokens: Tokens, first: int, slice_tokens: int) -> float:
+    return seconds(lambda: context.decode(tokens, first, logits="none", slice_tokens=slice_tokens))
 
 
 def _alternate(

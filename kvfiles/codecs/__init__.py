@@ -50,7 +50,9 @@ def codec_named(name: str, shape: ModelShape, kernels: Kernels) -> Codec:
     )
 
 
-def from_header(name: str, params: dict[str, Any], shape: ModelShape, kernels: Kernels, subject: str) -> Codec:
+def from_header(
+    name: str, params: dict[str, Any], shape: ModelShape, kernels: Kernels, subject: str
+) -> Codec:
     """The codec of a file; raises SnapshotVersion for an unknown one, SnapshotCorrupt for bad parameters."""
     remedy = "update beyondrag, or ingest the document again"
     try:
@@ -62,5 +64,7 @@ def from_header(name: str, params: dict[str, Any], shape: ModelShape, kernels: K
                 raise ValueError("the heads are not the model's")
             return codec
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise SnapshotCorrupt(f"codec parameters make no sense ({error})", subject=subject, remedy=remedy) from error
+        raise SnapshotCorrupt(
+            f"codec parameters make no sense ({error})", subject=subject, remedy=remedy
+        ) from error
     raise SnapshotVersion(f"codec {name!r} is not known to this program", subject=subject, remedy=remedy)

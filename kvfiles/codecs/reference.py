@@ -24,7 +24,8 @@ def levels(bits: int, grid: F32) -> F32:
     """(2**bits,) f32 grid values: an odd polynomial of the midpoints of 2**bits equal cells of [-1, 1]."""
     half = np.float32(1 << (bits - 1))
     u = (np.arange(1 << bits, dtype=np.float32) + np.float32(0.5) - half) / half
-    return (u * (grid[0] + u * u * (grid[1] + u * u * grid[2]))).astype(np.float32)
+    values: F32 = (u * (grid[0] + u * u * (grid[1] + u * u * grid[2]))).astype(np.float32)
+    return values
 
 
 def hadamard(x: F32, size: int, stride: int = 1) -> F32:
@@ -33,13 +34,13 @@ def hadamard(x: F32, size: int, stride: int = 1) -> F32:
     Mixes values that are stride, 2*stride, ... size/2 apart; values closer together stay apart.
     """
     shape = x.shape
-    y = x.reshape(-1, size)
-    h = stride
+    y, h = x, stride
     while h < size:
-        y = y.reshape(-1, size // (2 * h), 2, h)
-        y = np.stack([y[:, :, 0] + y[:, :, 1], y[:, :, 0] - y[:, :, 1]], axis=2).reshape(-1, size)
+        pairs = y.reshape(-1, size // (2 * h), 2, h)
+        y = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
         h *= 2
-    return (y / np.sqrt(np.float32(size // stride))).reshape(shape).astype(np.float32)
+    scaled: F32 = (y / np.sqrt(np.float32(size // stride))).reshape(shape).astype(np.float32)
+    return scaled
 
 
 def rotate_rows(rows: F32, rope: RowRope | None) -> F32:
@@ -101,7 +102,9 @@ class NumpyKernels:
     name = "numpy"
 
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
-    def encode(self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int) -> None:
+    def encode(
+        self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
+    ) -> None:
         n, width = rows.shape
         n_block = -(-width // BLOCK)
         x = rotate_rows(rows.astype(np.float32), rope)
@@ -128,7 +131,9 @@ class NumpyKernels:
         inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
         return np.searchsorted(midpoints, blocks * inverse, side="left")
 
-    def decode(self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget) -> None:
+    def decode(
+        self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
+    ) -> None:
         n_layer, n = coded.codes.shape[:2]
         width = coded.mean.shape[1]
         grid = levels(quantiser.bits, quantiser.grid)

@@ -52,7 +52,12 @@ class Context:
         self.cache_type = cache_type
         self.n_batch = min(n_batch, n_ctx)
         params = c.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = n_ctx, self.n_batch, self.n_batch, n_seq
+        params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = (
+            n_ctx,
+            self.n_batch,
+            self.n_batch,
+            n_seq,
+        )
         params.n_threads = params.n_threads_batch = n_threads
         params.flash_attn_type, params.kv_unified, params.offload_kqv = 1, True, False
         params.type_k, params.type_v = GGML_TYPES[cache_type], GGML_TYPES[v_cache_type or cache_type]
@@ -124,7 +129,8 @@ class Context:
         status = api().llama_decode(self.handle, batch)
         if status == 1:
             raise ContextOverflow(
-                f"the context of {self.n_ctx} tokens is full", remedy="use fewer documents or a larger --context"
+                f"the context of {self.n_ctx} tokens is full",
+                remedy="use fewer documents or a larger --context",
             )
         if status != 0:
             raise DecodeError(f"llama.cpp refused to decode (status {status})", subject=str(self.model.path))

@@ -21,14 +21,19 @@ def api() -> Any:
     """The module `llama_cpp.llama_cpp`, with its log redirected and the backend initialised."""
     import llama_cpp.llama_cpp as c_api  # noqa: PLC0415  # deferred: half a second that `--help` need not pay
 
-    @c_api.llama_log_callback
+    c_api.llama_log_set(_log_callback(c_api), None)
+    c_api.llama_backend_init()
+    return c_api
+
+
+@functools.cache
+def _log_callback(c_api: Any) -> Any:
+    """Cached, because llama.cpp keeps the pointer for the life of the process."""
+
     def on_log(level: int, text: bytes, _user: object) -> None:
         logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip("\n"))
 
-    c_api.llama_log_set(on_log, None)
-    c_api.beyondrag_log_callback = on_log  # llama.cpp keeps the pointer for the life of the process
-    c_api.llama_backend_init()
-    return c_api
+    return c_api.llama_log_callback(on_log)
 
 
 def version() -> str:

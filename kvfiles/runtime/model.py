@@ -112,11 +112,12 @@ class Model:
         """
         raw = text.encode("utf-8", "replace")
         capacity = len(raw) + 8
-        buffer = (ctypes.c_int32 * capacity)()
+        tokens = np.empty(capacity, np.int32)
+        buffer = (ctypes.c_int32 * capacity).from_buffer(tokens.data)
         n = api().llama_tokenize(self.vocab, raw, len(raw), buffer, capacity, False, special)
         if n < 0:
             raise ModelError("the tokenizer failed", subject=str(self.path))
-        return np.frombuffer(buffer, np.int32, n).copy()
+        return tokens[:n].copy()
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token; a character may be spread over several.  Control tokens give b""."""
@@ -158,7 +159,10 @@ class Model:
         c = api()
         n_head, n_kv_head = c.llama_model_n_head(self.handle), c.llama_model_n_head_kv(self.handle)
         default_dim = c.llama_model_n_embd(self.handle) // max(n_head, 1)
-        key_length, value_length = self.header.arch("attention.key_length"), self.header.arch("attention.value_length")
+        key_length, value_length = (
+            self.header.arch("attention.key_length"),
+            self.header.arch("attention.value_length"),
+        )
         return ModelShape(
             n_layer=c.llama_model_n_layer(self.handle),
             n_kv_head=n_kv_head,
@@ -174,7 +178,10 @@ def _refuse_by_header(header: GgufHeader) -> None:
         why = "uses multi-head latent attention (MLA), whose cache holds latent vectors"
     elif header.arch("attention.sliding_window"):
         why = "uses sliding-window attention, whose cache drops tokens"
-    elif header.arch("attention.causal") is False or header.arch("attention.relative_buckets_count") is not None:
+    elif (
+        header.arch("attention.causal") is False
+        or header.arch("attention.relative_buckets_count") is not None
+    ):
         why = "is or has an encoder; only decoder models are supported"
     elif header.arch("ssm.state_size") is not None or header.arch("wkv.head_size") is not None:
         why = "keeps a recurrent state, which cannot be moved to another position"

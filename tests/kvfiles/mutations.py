@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Replace the contents in place: emptying a file first makes some file systems wait for the disk."""
+    if not path.exists():
+        path.touch()
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
 
 
 def mutate_bytes(rng: np.random.Generator, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import overwrite
 from tiny_gguf import TinySpec, gguf_bytes, gguf_pair, gguf_string, gguf_tensor, llama3_factors, write_model
 
 from kvfiles.errors import ModelError, ModelFileError, UnsupportedModel
@@ -35,7 +36,7 @@ GOOD = gguf_bytes(PAIRS, TENSORS, FACTORS.tobytes().ljust(32, b"\0") + bytes(48)
 
 def written(tmp_path: Path, data: bytes) -> Path:
     path = tmp_path / "m.gguf"
-    path.write_bytes(data)
+    overwrite(path, data)
     return path
 
 
@@ -114,7 +115,7 @@ def test_every_truncation_of_the_header(tmp_path: Path) -> None:
     end = len(gguf_bytes(PAIRS, TENSORS)) - 32
     path = tmp_path / "cut.gguf"
     for length in range(end):
-        path.write_bytes(GOOD[:length])
+        overwrite(path, GOOD[:length])
         refused(path)
 
 

@@ -238,7 +238,7 @@ class TestFormula:
 
 
 def check_real_model(model: Model, offset: int) -> None:
-    context = Context(model, n_ctx=256, n_threads=2)
+    context = Context(model, n_ctx=256, n_threads=1)
     try:
         tokens = model.tokenize("The pilot flew over the hills near Belen when the engine lost power.")
         context.decode(tokens, 0, seq=0, logits="none")

@@ -377,7 +377,8 @@ def test_mutations_behind_valid_checksums(
             if flat.size:
                 flat[rng.integers(flat.size, size=3)] = rng.integers(256, size=3)
             changed[name] = raw
-        write_container(path, mutate_json(rng, meta) if fate > 0.5 else meta, changed)
+        other = mutate_json(rng, meta) if fate > 0.5 else meta
+        write_container(path, other if isinstance(other, dict) else {}, changed)
         try:
             stop = bench.attach(context, [path])[0].stop
         except SnapshotError:

@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-Architecture = Literal["llama", "qwen2", "qwen3", "stablelm", "phi2", "gptneox", "glm4"]
+Architecture = Literal["llama", "qwen2", "qwen3", "stablelm", "phi2", "gptneox", "glm4", "smollm3"]
 
 CONTROL_TEXTS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 N_FF = 64
@@ -122,7 +122,7 @@ Tensors = dict[str, NDArray[np.float32] | NDArray[np.float16]]
 
 WITH_BIAS = ("phi2", "gptneox")
 LAYER_NORM = ("stablelm", "phi2", "gptneox")
-GATED = ("llama", "qwen2", "qwen3", "stablelm")
+GATED = ("llama", "qwen2", "qwen3", "stablelm", "smollm3")
 
 
 class _Weights:

@@ -42,7 +42,7 @@ class Workbench:
 
     @contextmanager
     def context(self, n_ctx: int, cache_type: CacheType = "f16") -> Iterator[Context]:
-        context = Context(self.model, n_ctx=n_ctx, n_threads=2, cache_type=cache_type)
+        context = Context(self.model, n_ctx=n_ctx, n_threads=1, cache_type=cache_type)
         try:
             yield context
         finally:
