@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from beyondrag.errors import AppError
 from kvfiles.runtime.model import Model, Tokens

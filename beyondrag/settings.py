@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ MAX_THREADS = 1024
 MODEL_VARIABLE = "BEYONDRAG_MODEL"
 CODEC_VARIABLE = "BEYONDRAG_CODEC"
 CACHE_TYPE_VARIABLE = "BEYONDRAG_CACHE_TYPE"
-
-_CODEC = re.compile(r"exact|k[2-8]v[2-8]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,9 @@ def _within(option: str, given: int | None, default: int, lowest: int, highest: 
 
 
 def _codec(name: str) -> str:
-    if not _CODEC.fullmatch(name):
+    from kvfiles.codecs import is_codec_name
+
+    if not is_codec_name(name):
         raise UsageError(
             f"unknown codec {one_line(name, 40)!r}",
             subject=CODEC_VARIABLE,

@@ -113,10 +113,8 @@ def main(argv: list[str] | None = None) -> int:
             evidence = " | ".join(" ".join(s.quote.split())[:80] for s in answer.sources)
             verdict = "good" if right else "BAD "
             shown = "(withheld)" if answer.abstained else answer.answer
-            print(
-                f"{verdict} {question.type:12} {question.question} -> {shown!r} {question.answers} [{evidence}]",
-                flush=True,
-            )
+            row = f"{verdict} {question.type:12} {question.question} -> {shown!r} {question.answers}"
+            print(f"{row} [{evidence}]", flush=True)
     rows = {kind: (sum(marks), len(marks), *wilson(sum(marks), len(marks))) for kind, marks in good.items()}
     print(f"\n{'type':14} {'good':>5} {'of':>5} {'share':>7}   95 % interval")
     for kind, (n_good, n, low, high) in sorted(rows.items()):

@@ -25,15 +25,15 @@ _CHUNK_BYTES = 1 << 20
 _EXIT_WAIT_S = 5.0
 
 
-class ChildTimeout(Exception):  # noqa: N818  (what happened, not an error the user sees)
+class ChildTimeout(Exception):
     """No whole reply came in time; the child was killed."""
 
 
-class ReplyTooLarge(Exception):  # noqa: N818
+class ReplyTooLarge(Exception):
     """The reply announces more bytes than allowed; the child was killed."""
 
 
-class ChildDied(Exception):  # noqa: N818
+class ChildDied(Exception):
     """The child ended without a reply.
 
     `returncode` is negative for a signal (as in `subprocess`); `stderr` is the end of what it wrote there.

@@ -8,6 +8,7 @@ A model that fails (layers without RoPE, an unknown variant) can only be used at
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kvfiles.codecs.reference import rotate_rows
 from kvfiles.positions import RopeTables
@@ -15,10 +16,12 @@ from kvfiles.runtime.context import Context
 from kvfiles.runtime.model import Model
 from kvfiles.state_blob import read_state
 
+F32 = NDArray[np.float32]
+
 N_TOKENS = 12
 OFFSET = 517
 MAX_RELATIVE_ERROR = 0.15
-"""Of K's r.m.s. over a layer.  f16 rounding gives about 0.01; a wrong rotation gives about 1."""
+"""Of the r.m.s. over a layer.  f16 rounding gives about 0.01; a wrong rotation gives about 1."""
 
 
 def relocation_error(context: Context, model: Model, tables: RopeTables) -> str | None:
@@ -36,12 +39,18 @@ def relocation_error(context: Context, model: Model, tables: RopeTables) -> str 
         context.remove(0)
         context.remove(1)
     undo, redo = tables.at(0, N_TOKENS).inverse(), tables.at(OFFSET, N_TOKENS)
-    for layer, (k_near, k_far) in enumerate(zip(near.k, far.k, strict=True)):
-        moved = rotate_rows(rotate_rows(k_near.astype(np.float32), undo), redo)
-        expected = k_far.astype(np.float32)
-        centre = expected.mean(0)
-        scale = float(np.sqrt(((expected - centre) ** 2).mean())) or 1.0
-        error = float(np.sqrt(((moved - expected) ** 2).mean())) / scale
-        if not error < MAX_RELATIVE_ERROR:
-            return f"layer {layer}: K moved to another position is off by {error:.2f} of its own size"
+    for layer in range(len(near.k)):
+        moved = rotate_rows(rotate_rows(near.k[layer].astype(np.float32), undo), redo)
+        for name, ours, theirs in (("K", moved, far.k[layer]), ("V", near.v[layer], far.v[layer])):
+            error = _relative_error(ours.astype(np.float32), theirs.astype(np.float32))
+            if not error < MAX_RELATIVE_ERROR:
+                return (
+                    f"layer {layer}: {name} moved to another position is off by {error:.2f} of its own size"
+                )
     return None
+
+
+def _relative_error(ours: F32, theirs: F32) -> float:
+    """Root mean square of the difference over that of the values around their mean."""
+    scale = float(np.sqrt(((theirs - theirs.mean(0)) ** 2).mean())) or 1.0
+    return float(np.sqrt(((ours - theirs) ** 2).mean())) / scale

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvfiles.codecs import ChunkTarget, Codec, Decoder, TensorShape, from_header
+from kvfiles.codecs.base import CHUNK_TOKENS
 from kvfiles.container import Container, write_container
 from kvfiles.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotVersion
 from kvfiles.kernels import Kernels
@@ -81,6 +82,7 @@ def save_snapshot(
         "rope": dict(rope),
         "n_tokens": n,
         "position": position,
+        "chunk_tokens": CHUNK_TOKENS,
         "codec": codec.name,
         "codec_params": codec.params(),
         "about": dict(about),
@@ -184,7 +186,7 @@ class Snapshot:
 
     def _read_header(self) -> SnapshotHeader:
         meta = self._container.meta
-        if meta.get("schema") != SCHEMA:
+        if meta.get("schema") != SCHEMA or meta.get("chunk_tokens") != CHUNK_TOKENS:
             raise SnapshotVersion(
                 f"schema {meta.get('schema')!r:.20} is unknown to this program (it knows {SCHEMA})",
                 subject=str(self.path),

@@ -11,6 +11,7 @@ from beyondrag.console import Console
 
 if TYPE_CHECKING:
     from beyondrag.engine import Engine
+    from beyondrag.estimate import Estimate
     from beyondrag.settings import Settings
     from ingest.indexing import FileOutcome, FileState, IndexReport
     from ingest.pipeline import PendingVolume
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Scan and parse, change nothing: tokens are estimated from characters unless documents are known."""
+    from beyondrag.estimate import estimate
     from ingest.indexing import FileState, look
     from ingest.scan import scan
     from library.errors import LibraryError
@@ -105,20 +107,22 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
                 failures.append(seen.outcome)
             elif seen.parsed is not None and seen.outcome.state in (FileState.NEW, FileState.CHANGED):
                 n_chars += len(seen.parsed.text.text)
-        tokens = round(n_chars / CHARS_PER_TOKEN)
+        cost = estimate(n_chars, settings, library)
         if console.wants_json:
             console.json(
                 {
                     "dry_run": True,
                     "files": {state.value: n for state, n in counts.items()},
                     "skipped": len(found.skipped),
-                    "estimated_tokens": tokens,
+                    "estimated_tokens": cost.tokens,
+                    "estimated_bytes": cost.size_bytes,
+                    "estimated_seconds": None if cost.seconds is None else round(cost.seconds, 1),
                     "failures": [_failure_json(outcome) for outcome in failures],
                 }
             )
         else:
             console.out(_counts_in_words(counts))
-            console.out(f"about {tokens:,} tokens to read (estimated from {n_chars:,} characters)")
+            console.out(_estimate_in_words(cost, n_chars))
             _print_problems(console, found, failures)
     finally:
         if library is not None:
@@ -131,8 +135,12 @@ def _is_free(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
-CHARS_PER_TOKEN = 3.6
-"""Of English prose with the default model's tokenizer; only used before the model is opened."""
+def _estimate_in_words(cost: Estimate, n_chars: int) -> str:
+    from beyondrag.quantities import amount_in_words, seconds_in_words
+
+    size = "" if cost.size_bytes is None else f", {amount_in_words(cost.size_bytes, 'bytes')} of snapshots"
+    time = "" if cost.seconds is None else f", about {seconds_in_words(cost.seconds)} at the measured rate"
+    return f"to read: about {cost.tokens:,} tokens (estimated from {n_chars:,} characters){size}{time}"
 
 
 # -------------------------------------------------------------------------------- ingest

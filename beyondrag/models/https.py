@@ -106,7 +106,7 @@ class _Redirects(HTTPRedirectHandler):
     max_redirections = _MAX_REDIRECTS
     max_repeats = 2
 
-    def redirect_request(  # noqa: PLR0917 - urllib's signature
+    def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
         fp.close()  # before urllib reads a body of any size

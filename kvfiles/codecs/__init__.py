@@ -22,12 +22,18 @@ __all__ = [
     "TensorShape",
     "codec_named",
     "from_header",
+    "is_codec_name",
 ]
 
 DEFAULT_CODEC = "k4v4"
 DEFAULT_SINKS = 4
 
 _ROTATED_NAME = re.compile(r"k([2-8])v([2-8])")
+
+
+def is_codec_name(name: str) -> bool:
+    """Whether `codec_named` knows `name`."""
+    return name == "exact" or _ROTATED_NAME.fullmatch(name) is not None
 
 
 def codec_named(name: str, shape: ModelShape, kernels: Kernels) -> Codec:

@@ -77,11 +77,11 @@ def test_bos_stands_there_once(small_model: Model, literal: str) -> None:
 def test_a_template_without_a_system_role_gets_one_turn(small_model: Model) -> None:
     template = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant"
     )
     frame = frame_of(small_model, template)
     assert frame.before == f"<|im_start|>user\n{SYSTEM}\n\n"
-    assert frame.after.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert frame.after.endswith("<|im_end|>\n<|im_start|>assistant")
 
 
 def test_a_template_that_drops_the_system_role_gets_one_turn(small_model: Model) -> None:

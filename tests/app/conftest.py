@@ -1,0 +1,83 @@
+"""Fixtures: the command line in this process, the small model, and a library that it has read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from small_world import TEXTS, Outcome, Run, World
+
+from beyondrag import cli
+from beyondrag.engine import Engine
+from beyondrag.settings import CACHE_TYPE_VARIABLE, CODEC_VARIABLE, MODEL_VARIABLE, Settings
+from ingest.indexing import index
+from ingest.pipeline import pending_volumes, read_all
+from kvfiles.codecs import DEFAULT_CODEC
+from library.store import Library
+
+# A busy machine is no failure of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def no_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (MODEL_VARIABLE, CODEC_VARIABLE, CACHE_TYPE_VARIABLE, "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def beyondrag(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line; whatever happens, no traceback and no escape sequence may come out."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        code = cli.main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        both = captured.out + captured.err
+        assert "Traceback" not in both
+        assert "internal error" not in both
+        assert "\x1b" not in both
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder that remembers the small model's hash between tests."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def read_world(tmp_path_factory: pytest.TempPathFactory, small_model_path: Path, models: Path) -> World:
+    """Two documents, read; never changed: tests get copies."""
+    folder = tmp_path_factory.mktemp("world")
+    documents = folder / "documents"
+    documents.mkdir()
+    for name, text in TEXTS.items():
+        (documents / name).write_text(text)
+    settings_ = Settings(folder / "library", models, str(small_model_path), 2048, 2, DEFAULT_CODEC, "f16")
+    with Library.create_or_open(settings_.library) as library, library.writing():
+        report = index(library, [documents])
+        with Engine(settings_, library) as engine:
+            engine.prepare()
+            pending = pending_volumes(library, report.document_ids, engine.profile, engine.reader)
+            read_all(library, pending, engine.profile, engine.reader)
+    return World(settings_, documents)
+
+
+@pytest.fixture
+def world(read_world: World, tmp_path: Path) -> World:
+    """A library of one's own in which two documents are read."""
+    copy = tmp_path / "library-copy"
+    shutil.copytree(read_world.settings.library, copy)
+    return read_world.with_(library=copy)
+
+
+@pytest.fixture
+def engine(world: World) -> Iterator[Engine]:
+    with world.library() as library, Engine(world.settings, library) as opened:
+        yield opened
