@@ -186,9 +186,10 @@ class Snapshot:
 
     def _read_header(self) -> SnapshotHeader:
         meta = self._container.meta
-        if meta.get("schema") != SCHEMA or meta.get("chunk_tokens") != CHUNK_TOKENS:
+        found = (meta.get("schema"), meta.get("chunk_tokens"))
+        if found != (SCHEMA, CHUNK_TOKENS):
             raise SnapshotVersion(
-                f"schema {meta.get('schema')!r:.20} is unknown to this program (it knows {SCHEMA})",
+                f"snapshot schema {found!r:.40} is not known to this program, which knows {SCHEMA, CHUNK_TOKENS}",
                 subject=str(self.path),
                 remedy="update beyondrag, or ingest the document again",
             )

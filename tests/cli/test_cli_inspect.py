@@ -12,6 +12,7 @@ from kvfiles.container import Container, write_container
 
 META: dict[str, Any] = {
     "schema": 1,
+    "chunk_tokens": 256,
     "profile": "p\x1b[31m",
     "shape": [2, 1, 8, 8],
     "rope": {"pairing": "neox", "base": 10000.0},
