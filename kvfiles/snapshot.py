@@ -189,7 +189,7 @@ class Snapshot:
         found = (meta.get("schema"), meta.get("chunk_tokens"))
         if found != (SCHEMA, CHUNK_TOKENS):
             raise SnapshotVersion(
-                f"snapshot schema {found!r:.40} is not known to this program, which knows {SCHEMA, CHUNK_TOKENS}",
+                f"snapshot schema {found!r:.40} is not known here, only {SCHEMA, CHUNK_TOKENS}",
                 subject=str(self.path),
                 remedy="update beyondrag, or ingest the document again",
             )
