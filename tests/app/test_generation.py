@@ -45,10 +45,9 @@ def test_drafting_gives_the_same_tokens(seed: int, n_words: int, lookup: list[in
     context, drafting = generator(babble(seed, n_words), lookup)
     expected, got = list(plain.steps(max_tokens)), list(drafting.steps(max_tokens))
     assert tokens(got) == tokens(expected)
-    np.testing.assert_allclose([s.logprob for s in got], [s.logprob for s in expected], rtol=1e-5)
     assert context.held == plain_context.held
     assert context.n_batches <= plain_context.n_batches
-    np.testing.assert_array_equal(drafting.next_logprobs(), plain.next_logprobs())
+    np.testing.assert_array_equal(drafting.next_logits(), plain.next_logits())
 
 
 @given(st.integers(0, 50), st.lists(st.integers(0, 3), min_size=8, max_size=60), st.integers(1, 30))
