@@ -31,10 +31,10 @@ $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard kvfiles/native/*)
 demo: setup ## pull the default model, read examples/, answer three questions
 	$(BIN)/beyondrag models pull
 	$(BIN)/beyondrag ingest examples/documents $(DEMO) --yes
-	$(BIN)/beyondrag ask $(DEMO) "Which firm did the board choose in March 2026 to carry out the outside test of Binwarden?"
-	$(BIN)/beyondrag ask $(DEMO) "How many farms belong to the Harlow Drove co-operative?"
+	$(BIN)/beyondrag ask $(DEMO) "Since which year has Velmora Kontakt been a supplier of Kestrimere?"
+	$(BIN)/beyondrag ask $(DEMO) "What dividend per share was recommended for 2025?"
 	@echo "And one that the documents do not answer:"
-	$(BIN)/beyondrag ask $(DEMO) "Who is the managing director of Velmora Kontakt?" || test $$? -eq 3
+	$(BIN)/beyondrag ask $(DEMO) "How many days of bereavement leave does the company grant?" || test $$? -eq 3
 
 test: setup ## the whole test suite, with the small real model (98 MB, pulled once)
 	$(BIN)/beyondrag models pull smollm2-135m
