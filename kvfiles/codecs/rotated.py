@@ -5,8 +5,9 @@ Per layer and tensor, n tokens after the first `n_sink`, which stay exact f16:
 1. K only: undo RoPE in f32, so that K no longer depends on its position.
 2. Subtract the per-channel mean over the document (stored f16).  Qwen2's key bias sits in it.
 3. Rotate every head by an orthonormal Walsh-Hadamard transform, which makes the values near Gaussian.
-   Heads that are a multiple of 64 mix values 8, 16, 32 (and 64) apart: measured as good as mixing all
-   of them (README), and done with whole vectors.  Other heads mix the largest power of two that divides them.
+   Heads that are a multiple of 64 mix values 8, 16, 32 (and 64) apart, which needs whole vectors only;
+   `eval.grid_arms` compares it with mixing all of them.  Other heads mix the largest power of two that
+   divides them.
 4. Quantise in blocks of 64: an 8-bit logarithmic scale (sixteenths of an octave below the largest
    scale of the tensor, least squares for the codes) and a non-uniform grid.
 

@@ -34,10 +34,3 @@ def _log_callback(c_api: Any) -> Any:
         logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip("\n"))
 
     return c_api.llama_log_callback(on_log)
-
-
-def version() -> str:
-    """llama-cpp-python's version: part of what a state blob's layout depends on."""
-    import importlib.metadata  # noqa: PLC0415
-
-    return importlib.metadata.version("llama-cpp-python")
