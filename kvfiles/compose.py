@@ -24,7 +24,7 @@ from kvfiles.positions import RopeTables
 from kvfiles.runtime.context import Context
 from kvfiles.runtime.model import ModelShape
 from kvfiles.snapshot import Snapshot, SnapshotDecoder
-from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, BlobLayout, write_frame
+from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, BlobLayout, write_frame, write_positions
 
 U8 = NDArray[np.uint8]
 
@@ -82,13 +82,26 @@ class _Slot:
 
     def __init__(self) -> None:
         self.stored: U8 = np.empty(0, np.uint8)
-        self.blob: U8 = np.empty(0, np.uint8)
+        self._blob: U8 = np.empty(0, np.uint8)
+        self._framed: BlobLayout | None = None
 
-    def reserve(self, stored_bytes: int, blob_bytes: int) -> None:
+    def blob(self, layout: BlobLayout, positions: NDArray[np.int32]) -> U8:
+        """A blob of this layout whose rows are still to be written."""
+        if len(self._blob) < layout.size:
+            self._blob = np.empty(layout.size, np.uint8)
+            self._framed = None
+        blob = self._blob[: layout.size]
+        if self._framed == layout:  # nearly always: all chunks but the last of a document are alike
+            write_positions(layout, positions, blob)
+        else:
+            write_frame(layout, positions, blob)
+            self._framed = layout
+        return blob
+
+    def reserve(self, stored_bytes: int) -> None:
+        """Make `stored` at least so large."""
         if len(self.stored) < stored_bytes:
             self.stored = np.empty(stored_bytes, np.uint8)
-        if len(self.blob) < blob_bytes:
-            self.blob = np.empty(blob_bytes, np.uint8)
 
 
 class Composer:
@@ -167,9 +180,8 @@ class Composer:
     def _decode(self, chunk: _Chunk, kind: CacheKind, slot: _Slot) -> U8:
         shape, n = self._shape, chunk.row1 - chunk.row0
         layout = BlobLayout(n, shape.n_layer, shape.k_width, shape.v_width, kind.ggml_type)
-        slot.reserve(chunk.decoder.stored_bytes(chunk.row0), layout.size)
-        blob = slot.blob[: layout.size]
-        write_frame(layout, np.arange(chunk.first, chunk.first + n, dtype=np.int32), blob)
+        slot.reserve(chunk.decoder.stored_bytes(chunk.row0))
+        blob = slot.blob(layout, np.arange(chunk.first, chunk.first + n, dtype=np.int32))
         q8 = kind.ggml_type == GGML_TYPE_Q8_0
         target = ChunkTarget(
             chunk.row0,

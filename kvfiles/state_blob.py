@@ -91,12 +91,22 @@ def write_frame(layout: BlobLayout, positions: NDArray[np.int32], out: U8, seq: 
     """Write everything but the rows into `out` (layout.size bytes): headers, cells, types, row sizes."""
     n = layout.n_cells
     _HEAD.pack_into(out.data, 0, STATE_MAGIC, seq, 1, n)
-    cells = out[_HEAD.size : _HEAD.size + n * _CELL_BYTES].view("<i4").reshape(n, 3)
+    cells = _cells(layout, out)
     cells[:, 0], cells[:, 1], cells[:, 2] = positions, 1, seq
     _LAYERS.pack_into(out.data, _HEAD.size + n * _CELL_BYTES, 0, layout.n_layer)
     for layer in range(layout.n_layer):
         _ROWS.pack_into(out.data, layout.k_offset(layer) - _ROWS.size, layout.ggml_type, layout.k_row_bytes)
         _ROWS.pack_into(out.data, layout.v_offset(layer) - _ROWS.size, layout.ggml_type, layout.v_row_bytes)
+
+
+def write_positions(layout: BlobLayout, positions: NDArray[np.int32], out: U8) -> None:
+    """Change the positions of the cells in a blob that has this frame already."""
+    _cells(layout, out)[:, 0] = positions
+
+
+def _cells(layout: BlobLayout, blob: U8) -> NDArray[np.int32]:
+    """(n_cells, 3) i32 view: position, number of sequences, sequence."""
+    return blob[_HEAD.size : _HEAD.size + layout.n_cells * _CELL_BYTES].view("<i4").reshape(-1, 3)
 
 
 @dataclass(frozen=True, slots=True)
