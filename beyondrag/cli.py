@@ -32,12 +32,14 @@ examples:
   beyondrag ingest ~/Documents/reports       read a folder
   beyondrag ask "Who signed the agreement?"  ask about it
   beyondrag library list                     what has been read
+  beyondrag eval --help                      measure answers, hallucinations and compression
 
 environment:
   BEYONDRAG_LIBRARY, BEYONDRAG_MODELS        folders of the library and of the models
   BEYONDRAG_MODEL                            name or path of the model
   BEYONDRAG_CODEC                            how snapshots are stored: exact, or kXvY such as k4v4
   BEYONDRAG_CACHE_TYPE                       llama.cpp's own cache: f16 or q8_0
+  BEYONDRAG_GPU_LAYERS                       layers on a GPU, where llama-cpp-python was built for one
   NO_COLOR                                   set to anything: no colours
   An option on the command line comes before the environment.
 
@@ -94,7 +96,19 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in _COMMANDS:
         command.add_parser(subparsers, [common])
+    _add_eval(subparsers)
     return parser
+
+
+def _add_eval(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    """`eval` reads its own arguments; here it is only named in the help (see `_run`)."""
+    parser = subparsers.add_parser("eval", help="measure answers, hallucinations and compression")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="a suite and its options")
+    parser.set_defaults(run=_misplaced_options)
+
+
+def _misplaced_options(_args: argparse.Namespace, _console: Console) -> int:
+    raise UsageError("options of eval come after it", remedy="beyondrag eval --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +132,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], console: Console) -> int:
+    if arguments[:1] == ["eval"]:
+        from eval.cli import main as run_eval
+
+        return run_eval(arguments[1:])
     parser = build_parser()
     try:
         args = parser.parse_args(arguments, argparse.Namespace(**_NOT_GIVEN))

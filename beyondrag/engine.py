@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from beyondrag.answering import CLOSING
 from beyondrag.events import Event
 from beyondrag.prompt import document_text, make_frame
 from beyondrag.reading import profile_for
@@ -36,7 +35,7 @@ class Engine:
         self.settings = settings
         path, self.profile = profile_for(settings)
         with ExitStack() as opened:
-            self.model = Model(path)
+            self.model = Model(path, gpu_layers=settings.gpu_layers)
             opened.callback(self.model.close)
             n_ctx = min(settings.context, self.model.n_ctx_train or settings.context)
             self.context = Context(
@@ -45,7 +44,7 @@ class Engine:
             opened.callback(self.context.close)
             self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="beyondrag-kv")
             opened.callback(self._pool.shutdown)
-            frame = make_frame(self.model, closing=CLOSING)
+            frame = make_frame(self.model)
             shape = self.model.shape
             best = kernels.best()
             tables = RopeTables(self.model.rope, shape.n_kv_head)

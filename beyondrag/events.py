@@ -52,8 +52,12 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result.  `abstained` means that no verified evidence was found; `answer` is then empty unless
-    the check was switched off, and `nearest` holds the passages that come closest."""
+    """The result.
+
+    `abstained` means that no verified evidence was found; `answer` is then empty unless the check was
+    switched off, and `nearest` holds the passages that come closest.  `log_odds` (nats) is the second
+    reading's: the answer against declining; None when there was no evidence to doubt.
+    """
 
     question: str
     answer: str
@@ -65,6 +69,7 @@ class Answer:
     left_out: tuple[str, ...]
     timings: Timings
     prefilled_tokens: int
+    log_odds: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """Exactly the keys that `beyondrag ask --json` promises."""
@@ -98,7 +103,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Retrieval is done: what will be read, and what did not fit."""
+    """Retrieval is done: what will be read, and what is left out and why."""
 
     documents: tuple[ChosenDocument, ...]
     left_out: tuple[str, ...]

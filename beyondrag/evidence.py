@@ -18,6 +18,11 @@ MIN_LETTERS = 2
 _RUN = re.compile(r"(?:[^\W_]|[^\x00-\x7f]|(?<=\d)[.,](?=\d))+")
 """ASCII words and numbers exactly; with other characters, runs that `_split` looks at one by one."""
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_SENTENCE_END = re.compile(
+    r"(?<!\b[A-Z])(?<!\b(?:Dr|Mr|Ms|St|No|Mt|vs))(?<!\bMrs)[.!?](?=\s)(?!\s+[a-z])|\n\s*\n|\f"
+)
+"""Not the point of an initial, of a title, or of an abbreviation inside a sentence (small letters follow)."""
+_SPACE = re.compile(r"\s+")
 _SOFT_HYPHEN = "\u00ad"
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -34,8 +39,8 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
-    """text[start:end], folded."""
+class Word:
+    """text[start:end], folded: compatibility forms, case and separators of thousands are gone."""
 
     folded: str
     start: int
@@ -50,7 +55,7 @@ class FoldedText:
         self._starts: list[int] = []
         self._ends: list[int] = []
         folded: list[str] = []
-        for word in _words(text):
+        for word in words(text):
             folded.append(word.folded)
             self._starts.append(word.start)
             self._ends.append(word.end)
@@ -58,14 +63,28 @@ class FoldedText:
 
     def find(self, quote: str) -> Found | None:
         """The first place where `quote` stands as a run of whole words, or None."""
-        words = [word.folded for word in _words(quote)]
-        if sum(len(word) for word in words) < MIN_LETTERS:
+        wanted = [word.folded for word in words(quote)]
+        if sum(len(word) for word in wanted) < MIN_LETTERS:
             return None
-        at = self._folded.find(" " + " ".join(words) + " ")
+        at = self._folded.find(" " + " ".join(wanted) + " ")
         if at < 0:
             return None
         first = self._folded.count(" ", 0, at + 1) - 1
-        return Found(self._starts[first], self._ends[first + len(words) - 1])
+        return Found(self._starts[first], self._ends[first + len(wanted) - 1])
+
+    def sentence_around(self, found: Found, most: int) -> Found:
+        """`found` widened to its sentence, but to no more than about `most` characters."""
+        text, reach = self._text, max(0, most - (found.end - found.start)) // 2
+        low, high = max(0, found.start - reach), min(len(text), found.end + reach)
+        ends = list(_SENTENCE_END.finditer(text, low, high))
+        start = max((match.end() for match in ends if match.end() <= found.start), default=-1)
+        end = min((match.start() + 1 for match in ends if match.start() >= found.end), default=-1)
+        if start < 0:
+            start = low if low == 0 else _after_space(text, low, found.start)
+        if end < 0:
+            end = high if high == len(text) else _before_space(text, found.end, high)
+        sentence = text[start:end]
+        return Found(start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip()))
 
     def line_around(self, found: Found) -> Found:
         """`found` widened to whole lines of the original, without white space at the ends."""
@@ -76,19 +95,31 @@ class FoldedText:
         return Found(start + len(line) - len(line.lstrip()), start + len(line.rstrip()))
 
 
-def _words(text: str) -> Iterator[_Word]:
+def _after_space(text: str, low: int, high: int) -> int:
+    """Where the first whole word of text[low:high] begins, if it begins behind white space."""
+    space = _SPACE.search(text, low - 1, high)
+    return space.end() if space else high
+
+
+def _before_space(text: str, low: int, high: int) -> int:
+    """Where the last whole word of text[low:high] ends, if it ends before white space."""
+    spaces = list(_SPACE.finditer(text, low, high + 1))
+    return spaces[-1].start() if spaces else low
+
+
+def words(text: str) -> Iterator[Word]:
     """Runs of letters and digits, folded, with their places.
 
     A point or comma between two digits belongs to the number; other punctuation separates.
     """
     for run in _RUN.finditer(text):
         if run[0].isascii():
-            yield _Word(_fold(run[0]), run.start(), run.end())
+            yield Word(_fold(run[0]), run.start(), run.end())
         else:
             yield from _split(text, run.start(), run.end())
 
 
-def _split(text: str, start: int, end: int) -> Iterator[_Word]:
+def _split(text: str, start: int, end: int) -> Iterator[Word]:
     """The words of ``text[start:end]``, character by character."""
     first = -1
     for index in range(start, end):
@@ -96,12 +127,12 @@ def _split(text: str, start: int, end: int) -> Iterator[_Word]:
         begins = char.isalnum()
         goes_on = begins or char in ".," or char == _SOFT_HYPHEN or unicodedata.category(char)[0] == "M"
         if first >= 0 and (not goes_on or (begins and _parted(text[index - 1], char))):
-            yield _Word(_fold(text[first:index]), first, index)
+            yield Word(_fold(text[first:index]), first, index)
             first = -1
         if first < 0 and begins:
             first = index
     if first >= 0:
-        yield _Word(_fold(text[first:end]), first, end)
+        yield Word(_fold(text[first:end]), first, end)
 
 
 def _parted(before: str, char: str) -> bool:
@@ -121,39 +152,3 @@ def _fold(word: str) -> str:
     else:
         word = word.casefold()
     return _THOUSANDS.sub(lambda number: number[0].replace(",", ""), word) if "," in word else word
-
-
-def content_words(text: str) -> list[str]:
-    """The folded words of a text that say something: no articles, prepositions and the like."""
-    return [word.folded for word in _words(text) if word.folded not in _FUNCTION_WORDS]
-
-
-_FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "for",
-        "by",
-        "with",
-        "from",
-        "and",
-        "or",
-        "is",
-        "was",
-        "were",
-        "are",
-        "be",
-        "been",
-        "it",
-        "its",
-        "this",
-        "that",
-        "as",
-    ]
-)

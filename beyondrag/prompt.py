@@ -56,14 +56,17 @@ class PromptFrame:
             tokens = np.concatenate([np.array([bos], np.int32), tokens])
         return tokens
 
+    def asked_tokens(self, model: Model, question: str) -> Tokens:
+        """From the documents to the end of `question`, which itself cannot become control tokens."""
+        return np.concatenate([model.tokenize(self.between, special=True), model.tokenize(question)])
+
+    def reply_tokens(self, model: Model) -> Tokens:
+        """From the end of the question to the start of the reply."""
+        return model.tokenize(self.after, special=True)
+
     def question_tokens(self, model: Model, question: str) -> Tokens:
-        """Everything after the documents; `question` itself cannot become control tokens."""
-        parts = [
-            model.tokenize(self.between, special=True),
-            model.tokenize(question),
-            model.tokenize(self.after, special=True),
-        ]
-        return np.concatenate(parts)
+        """Everything after the documents."""
+        return np.concatenate([self.asked_tokens(model, question), self.reply_tokens(model)])
 
 
 def document_text(title: str, body: str) -> str:
@@ -75,7 +78,7 @@ def document_text(title: str, body: str) -> str:
     return f'<document title="{safe_title}">\n{body.strip()}\n</document>\n\n'
 
 
-def make_frame(model: Model, *, closing: str) -> PromptFrame:
+def make_frame(model: Model, *, closing: str = "") -> PromptFrame:
     """Split the model's chat template; `closing` stands between the question and the end of the turn.
 
     Models without a template get a plain one.  Raises AppError when the template cannot be used.
@@ -97,7 +100,7 @@ def _render(model: Model, template: str, closing: str) -> str:
     problem: Exception | None = None
     for messages in (with_system, without_system):  # some templates refuse a system message
         try:
-            text = _template(model, template, messages)
+            text = render_template(model, template, messages)
         except Exception as error:  # a template is a program that we did not write
             problem = error
             continue
@@ -122,7 +125,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def _template(model: Model, template: str, messages: list[dict[str, str]]) -> str:
+def render_template(model: Model, template: str, messages: list[dict[str, str]]) -> str:
+    """The chat `template` of a GGUF filled in, in a sandbox; raises whatever the template does wrong."""
+
     def refuse(message: str) -> str:
         raise TemplateError(message)
 

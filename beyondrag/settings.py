@@ -22,6 +22,8 @@ MAX_THREADS = 1024
 MODEL_VARIABLE = "BEYONDRAG_MODEL"
 CODEC_VARIABLE = "BEYONDRAG_CODEC"
 CACHE_TYPE_VARIABLE = "BEYONDRAG_CACHE_TYPE"
+GPU_LAYERS_VARIABLE = "BEYONDRAG_GPU_LAYERS"
+MAX_GPU_LAYERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Settings:
 
     `library` and `models` are absolute folders that need not exist.  `model` is a model's name or the
     path of a GGUF file, `context` is in tokens, `codec` a name that `kvfiles.codecs.codec_named` knows,
-    `cache_type` what llama.cpp keeps K and V as while it runs.
+    `cache_type` what llama.cpp keeps K and V as while it runs, `gpu_layers` how many of the model's
+    layers go to a GPU (only with a llama-cpp-python that was built for one).
     """
 
     library: Path
@@ -40,6 +43,7 @@ class Settings:
     threads: int
     codec: str
     cache_type: CacheType
+    gpu_layers: int = 0
 
 
 def settings_from(args: Namespace) -> Settings:
@@ -66,6 +70,7 @@ def settings_from(args: Namespace) -> Settings:
         threads=_within("--threads", getattr(args, "threads", None), available_cores(), 1, MAX_THREADS),
         codec=_codec(os.environ.get(CODEC_VARIABLE, "").strip() or DEFAULT_CODEC),
         cache_type=_cache_type(os.environ.get(CACHE_TYPE_VARIABLE, "").strip() or "f16"),
+        gpu_layers=_gpu_layers(os.environ.get(GPU_LAYERS_VARIABLE, "").strip() or "0"),
     )
 
 
@@ -108,6 +113,12 @@ def _within(option: str, given: int | None, default: int, lowest: int, highest: 
     if not lowest <= value <= highest:
         raise UsageError(f"must be from {lowest:,} to {highest:,}, not {value:,}", subject=option)
     return value
+
+
+def _gpu_layers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise UsageError(f"{one_line(text, 40)!r} is not a whole number", subject=GPU_LAYERS_VARIABLE)
+    return _within(GPU_LAYERS_VARIABLE, int(text), 0, 0, MAX_GPU_LAYERS)
 
 
 def _codec(name: str) -> str:

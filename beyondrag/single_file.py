@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
-from beyondrag.answering import Answerer, ReadDocument, line_start
+from beyondrag.answering import ReadDocument
+from beyondrag.asking import Asking
 from beyondrag.events import Answer, ChosenDocument, Timings
 from beyondrag.evidence import FoldedText
-from beyondrag.generation import Generator
 from beyondrag.turn import AskOptions, Desk
+from beyondrag.verdict import Circumstances, conclude
 from ingest.indexing import only_file
 from ingest.sandbox import parse_in_child
 from kvfiles.errors import ContextOverflow
@@ -72,32 +71,19 @@ def ask_file(desk: Desk, path: Path, question: str, options: AskOptions) -> Answ
         document = ReadDocument(
             chosen, DocumentText(text, (PageSpan("", 0, len(text)),)), FoldedText(text), 0
         )
-        generator = Generator(context, lookup=tokens)
-        generator.feed(
-            np.concatenate([desk.frame.question_tokens(model, question), model.tokenize(line_start(""))])
-        )
-        first = time.perf_counter()
-        answerer = Answerer(model, generator, question, [document])
-        for _ in answerer.run([], options.max_tokens):
-            pass
+        asking = Asking(model, context, desk.frame, question, [document], tokens)
+        first = 0.0
+        for _ in asking.run(options.max_tokens):
+            first = first or time.perf_counter()
     finally:
         context.clear()
-    reply, now = answerer.reply(), time.perf_counter()
-    shown = reply.supported or not options.check
-    return Answer(
-        question=question,
-        answer=reply.answer if shown else "",
-        abstained=not shown,
-        checked=reply.supported,
-        documents=(chosen,),
-        sources=reply.sources if shown else (),
-        nearest=(),
-        left_out=(),
-        timings=Timings(
-            attach_s=attached - started,
-            ttft_s=first - started,
-            total_s=now - started,
-            decode_tokens_per_s=generator.n_generated / max(now - first, 1e-9),
-        ),
-        prefilled_tokens=0,
+    now = time.perf_counter()
+    first = first or now
+    timings = Timings(
+        attach_s=attached - started,
+        ttft_s=first - started,
+        total_s=now - started,
+        decode_tokens_per_s=asking.tokens_per_s,
     )
+    circumstances = Circumstances((chosen,), (), (), timings, prefilled_tokens=0)
+    return conclude(question, asking.reply, circumstances, check=options.check)

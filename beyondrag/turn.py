@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from beyondrag.answering import MAX_LINE_TOKENS, Answerer, ReadDocument, Reply, line_start
+from beyondrag.answering import ReadDocument
+from beyondrag.asking import Asking, reply_room
 from beyondrag.errors import UsageError
 from beyondrag.events import (
     Answer,
@@ -24,9 +25,9 @@ from beyondrag.events import (
     Timings,
 )
 from beyondrag.evidence import FoldedText
-from beyondrag.generation import Generator as TokenGenerator
 from beyondrag.prompt import PromptFrame
-from beyondrag.retrieval import Candidate, Selection, find_hits, narrow, select, subjects
+from beyondrag.retrieval import Candidate, Selection, find_hits, narrow, select
+from beyondrag.verdict import Circumstances, Reply, conclude
 from ingest.pipeline import PendingVolume, read_volume, volume_title, volumes_of
 from ingest.reader import PrefixFacts, Reader
 from kvfiles.compose import Composer, Span
@@ -41,10 +42,6 @@ from library.store import Library
 
 MAX_QUESTION_CHARS = 4000
 ANSWER_TOKENS = 256
-LINE_TOKENS = MAX_LINE_TOKENS + 48
-"""Room for a copied line and the forced piece before it; there is at most one line a document."""
-FORCED_TOKENS = 80
-"""Room for the forced pieces around lines and answer, and for a draft that runs over the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +101,7 @@ class Turn:
         self._prefilled = 0
         self._attach_s = 0.0
         self._reread: list[ChosenDocument] = []
+        self._documents: tuple[ChosenDocument, ...] = ()
 
     def run(self, facts: PrefixFacts, *, started: float, open_s: float) -> Iterator[Event]:
         """Yield events; the last one is `Done`.  `started` is when the question was asked."""
@@ -113,33 +111,39 @@ class Turn:
         pinned = [desk.library.find(name) for name in options.documents]
         question_tokens = desk.frame.question_tokens(desk.model, self._question)
         hits = find_hits(desk.library, self._question, pinned, options.top_k)
-        reply_room = len(hits) * LINE_TOKENS + FORCED_TOKENS + options.max_tokens
-        budget = desk.context.n_ctx - len(desk.prefix) - len(question_tokens) - reply_room
+        taken = len(desk.prefix) + len(question_tokens) + reply_room(len(hits), options.max_tokens)
+        dropped: tuple[str, ...] = ()
         if not pinned:
-            hits = list(narrow(self._question, hits, lambda d: desk.library.text(d.id).text).hits)
-        selection = select(hits, self._volumes, budget)
+            narrowed = narrow(self._question, hits, lambda d: desk.library.text(d.id).text)
+            hits, dropped = list(narrowed.hits), narrowed.dropped
+        selection = select(hits, self._volumes, desk.context.n_ctx - taken)
         documents = tuple(
             self._describe(candidate, attachable=not options.exact and (index == 0 or facts.relocatable))
             for index, candidate in enumerate(selection.candidates)
         )
         timings = replace(timings, retrieve_s=time.perf_counter() - began)
-        yield Chosen(documents, selection.left_out)
+        aside = [f"{name}: it holds less of what the question names" for name in dropped]
+        yield Chosen(documents, (*aside, *selection.left_out))
         if not documents:
-            yield Done(self._nothing(selection, replace(timings, total_s=time.perf_counter() - started)))
+            yield Done(self._answer(None, selection, replace(timings, total_s=time.perf_counter() - started)))
             return
         tokens = yield from self._place(selection, documents, facts)
         documents = tuple(replace(d, read_from="prefill") if d in self._reread else d for d in documents)
+        self._documents = documents
         yield Attached(sum(len(part) for part in tokens), self._attach_s)
 
         read = [self._read_document(c, d) for c, d in zip(selection.candidates, documents, strict=True)]
-        about = self._subjects(read)
-        generator = TokenGenerator(desk.context, lookup=np.concatenate(tokens))
-        first = desk.model.tokenize(line_start(about[0] if about else ""))
-        generator.feed(np.concatenate([question_tokens, first]), self._cancelled)
-        generating = time.perf_counter()
-        answerer = Answerer(desk.model, generator, self._question, read, self._cancelled)
+        asking = Asking(
+            desk.model,
+            desk.context,
+            desk.frame,
+            self._question,
+            read,
+            np.concatenate(tokens),
+            self._cancelled,
+        )
         ttft_s = 0.0
-        for event in answerer.run(about, options.max_tokens):
+        for event in asking.run(options.max_tokens):
             if ttft_s == 0.0 and isinstance(event, EvidenceDelta | AnswerDelta):
                 ttft_s = time.perf_counter() - started
             yield event
@@ -149,9 +153,9 @@ class Turn:
             attach_s=self._attach_s,
             ttft_s=ttft_s or now - started,
             total_s=now - started,
-            decode_tokens_per_s=generator.n_generated / max(now - generating, 1e-9),
+            decode_tokens_per_s=asking.tokens_per_s,
         )
-        yield Done(self._answer(answerer.reply(), selection, documents, read, timings))
+        yield Done(self._answer(asking.reply, selection, timings))
 
     # ------------------------------------------------------------------ documents
 
@@ -285,35 +289,11 @@ class Turn:
         part = text if candidate.n_volumes == 1 else text.slice(volume.char_start, volume.char_end)
         return ReadDocument(chosen, part, FoldedText(part.text), volume.char_start)
 
-    def _subjects(self, read: Sequence[ReadDocument]) -> list[str]:
-        """What the question names in one document only, when it names something in two or more of them."""
-        if len(read) < 2:
-            return []
-        named = [s for s in subjects(self._question, [d.title_and_text for d in read]) if s]
-        return named if len(named) > 1 else []
-
-    def _answer(
-        self,
-        reply: Reply,
-        selection: Selection,
-        documents: tuple[ChosenDocument, ...],
-        read: Sequence[ReadDocument],
-        timings: Timings,
-    ) -> Answer:
-        supported = reply.supported
-        shown = supported or not self._options.check
-        return Answer(
-            question=self._question,
-            answer=reply.answer if shown else "",
-            abstained=not shown,
-            checked=supported,
-            documents=documents,
-            sources=reply.sources if shown else (),
-            nearest=() if supported else self._nearest(selection),
-            left_out=selection.left_out,
-            timings=timings,
-            prefilled_tokens=self._prefilled,
+    def _answer(self, reply: Reply | None, selection: Selection, timings: Timings) -> Answer:
+        circumstances = Circumstances(
+            self._documents, self._nearest(selection), selection.left_out, timings, self._prefilled
         )
+        return conclude(self._question, reply, circumstances, check=self._options.check)
 
     def _nearest(self, selection: Selection) -> tuple[Source, ...]:
         """The best passages of the search: what to look at when there is no answer."""
@@ -324,17 +304,3 @@ class Turn:
                 place = (passage.page, passage.text, passage.start, passage.end)
                 nearest.append(Source(document.id, document.path, document.title, *place))
         return tuple(nearest)
-
-    def _nothing(self, selection: Selection, timings: Timings) -> Answer:
-        return Answer(
-            question=self._question,
-            answer="",
-            abstained=True,
-            checked=False,
-            documents=(),
-            sources=(),
-            nearest=(),
-            left_out=selection.left_out,
-            timings=timings,
-            prefilled_tokens=self._prefilled,
-        )

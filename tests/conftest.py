@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Outcome, Run
 
 from kvfiles.runtime.model import Model
 
@@ -25,8 +26,24 @@ def isolated_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / f"xdg-{kind.lower()}"))
     monkeypatch.setenv("BEYONDRAG_LIBRARY", str(home / "library"))
     monkeypatch.setenv("BEYONDRAG_MODELS", str(home / "models"))
-    monkeypatch.delenv("BEYONDRAG_KERNELS", raising=False)
+    for choice in ("KERNELS", "MODEL", "CODEC", "CACHE_TYPE", "GPU_LAYERS"):
+        monkeypatch.delenv(f"BEYONDRAG_{choice}", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     return home
+
+
+@pytest.fixture
+def beyondrag(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process; whatever happens, no traceback may come out."""
+    from beyondrag import cli
+
+    def run(*arguments: str | Path) -> Outcome:
+        code = cli.main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return Outcome(code, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ class Context:
             n_seq,
         )
         params.n_threads = params.n_threads_batch = n_threads
-        params.flash_attn_type, params.kv_unified, params.offload_kqv = 1, True, False
+        params.flash_attn_type, params.kv_unified, params.offload_kqv = 1, True, model.gpu_layers > 0
         params.type_k, params.type_v = GGML_TYPES[cache_type], GGML_TYPES[v_cache_type or cache_type]
         params.no_perf = True
         self.handle = c.llama_init_from_model(model.handle, params)

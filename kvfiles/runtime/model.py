@@ -49,16 +49,18 @@ class ModelShape:
 class Model:
     """A loaded model.  Raises ModelFileError or UnsupportedModel when it cannot be used.
 
-    Owns a llama.cpp model until `close`; contexts made from it must be closed first.
+    Owns a llama.cpp model until `close`; contexts made from it must be closed first.  `gpu_layers` go
+    to a GPU, if llama-cpp-python was built for one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
         self.path = path
+        self.gpu_layers = gpu_layers
         self.header: GgufHeader = read_gguf(path)
         _refuse_by_header(self.header)
         c = api()
         params = c.llama_model_default_params()
-        params.n_gpu_layers = 0
+        params.n_gpu_layers = gpu_layers
         self.handle = c.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise ModelFileError(

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Outcome, Run
 from hypothesis import settings
-from small_world import TEXTS, Outcome, Run, World
+from small_world import TEXTS, World
 
-from beyondrag import cli
 from beyondrag.engine import Engine
-from beyondrag.settings import CACHE_TYPE_VARIABLE, CODEC_VARIABLE, MODEL_VARIABLE, Settings
+from beyondrag.settings import Settings
 from ingest.indexing import index
 from ingest.pipeline import pending_volumes, read_all
 from kvfiles.codecs import DEFAULT_CODEC
@@ -23,24 +23,15 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
-@pytest.fixture(autouse=True)
-def no_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (MODEL_VARIABLE, CODEC_VARIABLE, CACHE_TYPE_VARIABLE, "NO_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
-
-
 @pytest.fixture
-def beyondrag(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line; whatever happens, no traceback and no escape sequence may come out."""
+def beyondrag(beyondrag: Run) -> Run:
+    """The same, and nothing that only a terminal or a programmer should see."""
 
     def run(*arguments: str | Path) -> Outcome:
-        code = cli.main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        both = captured.out + captured.err
-        assert "Traceback" not in both
-        assert "internal error" not in both
-        assert "\x1b" not in both
-        return Outcome(code, captured.out, captured.err)
+        shown = beyondrag(*arguments)
+        assert "internal error" not in shown.out + shown.err
+        assert "\x1b" not in shown.out + shown.err
+        return shown
 
     return run
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Tokens = NDArray[np.int32]
 NextToken = Callable[[tuple[int, ...]], int]
+Scores = Mapping[str, Mapping[str, float]]
+"""After a text that ends with the key, the logit of each ASCII character; every other token has 0."""
 
 END = 256
 N_VOCAB = 257
@@ -33,13 +35,21 @@ class ScriptedModel:
 
 
 class ScriptedContext:
-    """Stands in for `kvfiles.runtime.Context` with one sequence; counts its batches."""
+    """Stands in for `kvfiles.runtime.Context` with one sequence.
 
-    def __init__(self, next_token: NextToken) -> None:
+    Counts its batches; `most` is how many tokens it held at once.
+    """
+
+    def __init__(self, next_token: NextToken, scores: Scores | None = None) -> None:
         self.model = ScriptedModel()
         self.held: list[int] = []
         self.n_batches = 0
-        self._next = next_token
+        self.most = 0
+        self._next, self._scores = next_token, scores or {}
+
+    @property
+    def text(self) -> str:
+        return bytes(token for token in self.held if token != END).decode()
 
     def end(self, seq: int = 0) -> int:
         return len(self.held)
@@ -56,10 +66,20 @@ class ScriptedContext:
         rows = []
         for token in tokens:
             self.held.append(int(token))
-            row = np.zeros(N_VOCAB, np.float32)
-            row[self._next(tuple(self.held))] = 9.0
-            rows.append(row)
+            rows.append(self._row())
+        self.most = max(self.most, len(self.held))
         return np.stack(rows[-1:] if logits == "last" else rows)
+
+    def _row(self) -> NDArray[np.float32]:
+        row = np.zeros(N_VOCAB, np.float32)
+        known = bytes(token for token in self.held if token != END)
+        for cue, scores in self._scores.items():
+            if known.endswith(cue.encode()):
+                for char, logit in scores.items():
+                    row[ord(char)] = logit
+                return row
+        row[self._next(tuple(self.held))] = 9.0
+        return row
 
 
 def says(script: Mapping[str, str]) -> NextToken:

@@ -1,13 +1,10 @@
-"""What the tests of the application share: runs of the command line, and a library that was read."""
+"""A library that was read, and what it was read from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from beyondrag.settings import Settings
 from library.store import Library
@@ -16,24 +13,6 @@ TEXTS = {
     "harbour.txt": "Harbour report\n\nThe keeper at Skerry Point was 48 years old.\nThe lamp is lit.\n",
     "bakery.txt": "Bakery report\n\nThe oven of Mill Lane was built in 1921.\nIt burns beech wood.\n",
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one line of JSON on stdout."""
-        assert self.out.count("\n") == 1
-        return orjson.loads(self.out)
-
-
-Run = Callable[..., Outcome]
 
 
 @dataclass(frozen=True)

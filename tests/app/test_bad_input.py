@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from fpdf import FPDF
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
-from small_world import Run, World
+from small_world import World
 
 from beyondrag.engine import Engine
 from library.store import Library

@@ -163,6 +163,13 @@ def test_what_does_not_fit_is_said_in_words(world: World, tmp_path: Path) -> Non
     assert any("long.txt" in words and "do not fit" in words for words in chosen.left_out)
 
 
+def test_a_document_that_holds_less_of_what_the_question_names_is_left_out_in_words(engine: Engine) -> None:
+    chosen = next(iter(engine.ask("Which report tells the age of the keeper at Skerry Point?", BRIEF)))
+    assert isinstance(chosen, Chosen)
+    assert [document.title for document in chosen.documents] == ["Harbour report"]
+    assert chosen.left_out == ("bakery.txt: it holds less of what the question names",)
+
+
 def test_no_room_at_all_is_an_abstention_with_a_reason(engine: Engine) -> None:
     answer = answer_of(engine, options=AskOptions(max_tokens=4000))
     assert answer.abstained

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from beyondrag.evidence import FoldedText
+from beyondrag.evidence import FoldedText, Found
 
 WORD = st.text(st.characters(categories=["Lu", "Ll", "Nd"]), min_size=1, max_size=8)
 GAP = st.sampled_from([" ", "\n", "  ", ", ", ".\n\n", "\f", ' "', "; ", " – ", "\u00a0"])
@@ -121,6 +121,54 @@ def test_a_place_is_widened_to_its_line() -> None:
     assert over is not None
     line = folded.line_around(over)
     assert text[line.start : line.end] == "The pilot was 48.  \nend"
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "expected"),
+    [
+        ("One came. The pilot was 48. Two went.", "pilot was", "The pilot was 48."),
+        ("Who? The pilot was 48! Two went.", "48", "The pilot was 48!"),
+        (
+            "One came. Mr. J. Smith of St. Ives was 48. Two went.",
+            "was 48",
+            "Mr. J. Smith of St. Ives was 48.",
+        ),
+        ("One came. The wt. was approx. five lbs. Two went.", "five", "The wt. was approx. five lbs."),
+        ("It was 1.5 miles. The end", "miles", "It was 1.5 miles."),
+        ("page one\fThe pilot was 48\fpage three", "pilot", "The pilot was 48"),
+        ("heading\n \nThe pilot\nwas 48\n\nnext", "48", "The pilot\nwas 48"),
+        ("pilot", "pilot", "pilot"),
+    ],
+)
+def test_a_place_is_widened_to_its_sentence(text: str, quote: str, expected: str) -> None:
+    folded = FoldedText(text)
+    place = folded.find(quote)
+    assert place is not None
+    sentence = folded.sentence_around(place, 400)
+    assert text[sentence.start : sentence.end] == expected
+
+
+@given(st.lists(st.tuples(WORD, GAP), min_size=1, max_size=40), st.integers(0, 120), st.data())
+def test_a_sentence_holds_its_place_within_bounds_and_cuts_no_word(
+    parts: list[tuple[str, str]], most: int, data: st.DataObject
+) -> None:
+    text = "".join(word + gap for word, gap in parts)
+    at = data.draw(st.integers(0, len(parts) - 1))
+    start = sum(len(word + gap) for word, gap in parts[:at])
+    place = Found(start, start + len(parts[at][0]))
+    sentence = FoldedText(text).sentence_around(place, most)
+    assert 0 <= sentence.start <= place.start < place.end <= sentence.end <= len(text)
+    assert sentence.end - sentence.start <= max(most, place.end - place.start)
+    for edge in (sentence.start, sentence.end):
+        assert not text[max(0, edge - 1) : edge + 1].isalnum() or len(text[max(0, edge - 1) : edge + 1]) < 2
+
+
+def test_a_megabyte_without_a_space_is_cut_to_the_place() -> None:
+    text = "x" * 500_000 + "-48-" + "y" * 500_000
+    folded = FoldedText(text)
+    place = folded.find("48")
+    assert place is not None
+    assert folded.sentence_around(place, 400) == place
 
 
 def test_a_megabyte_is_folded_and_searched_fast() -> None:

@@ -1,56 +1,16 @@
-"""Fixtures: the command line in this process, with what it wrote and returned."""
+"""Fixtures: a command of the tests' own, and an empty library."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from beyondrag import cli
 from beyondrag.console import Console
-from beyondrag.settings import CACHE_TYPE_VARIABLE, CODEC_VARIABLE, MODEL_VARIABLE
 from library.store import Library
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one line of JSON on stdout."""
-        assert self.out.count("\n") == 1
-        return orjson.loads(self.out)
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture(autouse=True)
-def no_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (MODEL_VARIABLE, CODEC_VARIABLE, CACHE_TYPE_VARIABLE, "NO_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def beyondrag(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line; whatever happens, no traceback may come out."""
-
-    def run(*arguments: str) -> Outcome:
-        code = cli.main(arguments)
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return Outcome(code, captured.out, captured.err)
-
-    return run
 
 
 class FailingCommand:

@@ -26,18 +26,20 @@ def test_the_defaults(monkeypatch: pytest.MonkeyPatch, isolated_user: Path) -> N
     data = isolated_user / "xdg-data" / "beyondrag"
     assert (chosen.library, chosen.models) == (data / "library", data / "models")
     assert (chosen.model, chosen.context, chosen.threads) == (DEFAULT_MODEL, 16384, available_cores())
-    assert (chosen.codec, chosen.cache_type) == (DEFAULT_CODEC, "f16")
+    assert (chosen.codec, chosen.cache_type, chosen.gpu_layers) == (DEFAULT_CODEC, "f16", 0)
     assert not data.exists()
 
 
 def test_the_environment_comes_before_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in {
-        "LIBRARY": "~/lib", "MODELS": str(tmp_path), "MODEL": "m", "CODEC": "exact", "CACHE_TYPE": "q8_0"
+        "LIBRARY": "~/lib", "MODELS": str(tmp_path), "MODEL": "m", "CODEC": "exact", "CACHE_TYPE": "q8_0",
+        "GPU_LAYERS": " 12 ",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"BEYONDRAG_{name}", value)
     chosen = settings("library", "list")
     assert chosen.library == Path.home() / "lib"
     assert (chosen.models, chosen.model, chosen.codec, chosen.cache_type) == (tmp_path, "m", "exact", "q8_0")
+    assert chosen.gpu_layers == 12
 
 
 def test_the_command_line_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -81,6 +83,13 @@ def test_impossible_values_are_refused(arguments: dict[str, object]) -> None:
         ("CODEC", "k4v9"),
         ("CODEC", "exact\x1b[31m"),
         ("CACHE_TYPE", "q4_0"),
+        ("GPU_LAYERS", "all"),
+        ("GPU_LAYERS", "-1"),
+        ("GPU_LAYERS", "1.5"),
+        ("GPU_LAYERS", "²"),
+        ("GPU_LAYERS", "10001"),
+        ("GPU_LAYERS", "9" * 5000),
+        ("GPU_LAYERS", "\x1b[31m3"),
         ("MODELS", "~nobody-here/m"),
     ],
 )
