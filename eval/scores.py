@@ -66,6 +66,11 @@ def join(parts: Sequence[TokenScores]) -> TokenScores:
     )
 
 
+def skip_first(scores: TokenScores, n: int) -> TokenScores:
+    """The scores without those of the first `n` tokens."""
+    return TokenScores(scores.kld[n:], scores.same_top1[n:], scores.nll_reference[n:], scores.nll[n:])
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Scores of one text, or of all its tokens put together.

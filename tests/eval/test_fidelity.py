@@ -12,9 +12,16 @@ import pytest
 
 from beyondrag.errors import UsageError
 from eval.command import run_command
-from eval.fidelity import MOVED, Plan, main, measure, parse_cache, table
+from eval.compression.arms import LITERATURE
+from eval.compression.caches import Bench, Case, OneSidedCache, parse_one_sided
+from eval.compression.cases import answer_source, text_source
+from eval.compression.rows import Measured
+from eval.compression.run import Run
+from eval.fidelity import MOVED, Plan, chosen_arms, main, measure, parse_cache, plans_of, table
+from eval.fidelity import parser as command_line
 from eval.rig import Rig, forced_logprobs, score_forced
-from eval.texts import measured_texts
+from eval.rowfile import RowFile, read_rows
+from eval.texts import TokenText, measured_texts, text_pool
 from kvfiles.errors import ContextOverflow, StorageError
 
 PLAN = Plan(192, 16, ("exact", "k8v8", "k4v4", "k2v2"), ("q8_0", "q8_0/q4_0"))
@@ -58,6 +65,152 @@ def test_every_cache_costs_what_its_bits_suggest(rig: Rig) -> None:
         assert row.interval[0] <= row.summary.kld_mean <= row.interval[1]
         assert row.summary.kld_mean == pytest.approx(np.mean([text.kld_mean for text in row.texts]))
     assert table(list(rows.values())).count("\n") == len(rows) + 1
+
+
+@pytest.mark.parametrize("name", ["k1", "k9", "4", "", "k4v4", "K4"])
+def test_other_one_sided_caches_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="one-sided"):
+        parse_one_sided(name)
+
+
+def test_methods_are_chosen_by_parts_of_their_names() -> None:
+    assert chosen_arms(["all"]) == LITERATURE
+    assert chosen_arms(["none"]) == chosen_arms([]) == ()
+    found = chosen_arms(["kivi 2", "polar"])
+    assert found
+    assert {arm.name.split(" ")[0] for arm in found} == {"KIVI", "PolarQuant"}
+    with pytest.raises(UsageError, match="no method"):
+        chosen_arms(["kivi", "magic"])
+
+
+def test_several_lengths_are_several_plans() -> None:
+    options = command_line().parse_args(
+        ["--context-tokens", "4096,1024", "--generated", "32", "--arms", "none"]
+    )
+    plans = plans_of(options)
+    assert [plan.context_tokens for plan in plans] == [1024, 4096]
+    assert {plan.generated for plan in plans} == {32}
+
+
+@pytest.mark.parametrize("text", ["", "0", "1024,-1", "many"])
+def test_other_lengths_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line().parse_args(["--context-tokens", text])
+    assert "--context-tokens" in capsys.readouterr().err
+
+
+def tokens(n: int, seed: int = 0) -> TokenText:
+    numbers = np.random.default_rng(seed).integers(500, 5000, n)
+    return TokenText(f"numbers {seed}", numbers.astype(np.int32))
+
+
+@pytest.mark.model
+def test_one_side_is_coded_and_the_other_is_the_f16_cache_s_own(rig: Rig, tmp_path: Path) -> None:
+    text = tokens(60).tokens
+    with rig.context(128) as context:
+        context.decode(text[:50], 0, logits="none")
+        state, reference = rig.state(context), forced_logprobs(context, text[50:])
+        bench = Bench(rig, context, Case(text[:50], text[50:]), state, reference, tmp_path)
+        for side in ("k", "v"):
+            cache = OneSidedCache(side, 3)  # type: ignore[arg-type]  # a literal in a loop
+            bits, scores = cache.measure(bench)
+            found = rig.state(context)
+            exact, coded = (found.v, found.k) if side == "k" else (found.k, found.v)
+            untouched, changed = (state.v, state.k) if side == "k" else (state.k, state.v)
+            assert all(np.array_equal(a, b) for a, b in zip(exact, untouched, strict=True))
+            assert all((a != b).mean() > 0.5 for a, b in zip(coded, changed, strict=True))
+            assert scores.kld.mean() > 0
+            both = rig.codec("k3v3").bits_per_value(50, rig.model.shape.k_width, rig.model.shape.v_width)
+            assert bits == pytest.approx((both + 16) / 2, abs=0.01)  # K and V are as wide as each other
+
+
+@pytest.mark.model
+def test_an_answer_is_scored_where_it_was_said(rig: Rig, tmp_path: Path) -> None:
+    plan = Plan(context_tokens=220, generated=6)
+    source = answer_source(rig, "a" * 64, tokens(400), plan)
+    assert len(source.body) == 220
+    with rig.context(source.n_cells) as context:
+        context.decode(source.body, 0, logits="none")
+        case = source.case(context)
+        assert context.end() == 220
+        answer = case.tail[case.n_given :]
+        assert 1 <= len(answer) <= 6
+        reference = forced_logprobs(context, case.tail)
+        scores = case.scored(score_forced(context, case.tail, reference))
+        assert len(scores.kld) == len(answer)
+        # a greedy answer is what the reference likes best, token by token
+        np.testing.assert_array_equal(reference[case.n_given - 1 :].argmax(-1), answer)
+    with pytest.raises(UsageError, match="nothing but the prompt"):
+        answer_source(rig, "a" * 64, tokens(400), Plan(context_tokens=20, generated=6))
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_where_it_was(rig: Rig, tmp_path: Path) -> None:
+    plan = Plan(48, 8, ("k4v4", "k2v2"), (), moved=False, one_sided=("v2",), arms=chosen_arms(["polar"])[:1])
+    texts, path = [tokens(60, 1), tokens(60, 2)], tmp_path / "rows.jsonl"
+    came: list[Measured] = []
+
+    def stop_at_the_sixth(row: Measured) -> None:
+        came.append(row)
+        if len(came) == 6:
+            raise KeyboardInterrupt
+
+    with RowFile(path, Measured.from_json) as file, pytest.raises(KeyboardInterrupt):
+        Run(rig, file=file, on_row=stop_at_the_sixth).measure(texts, plan)
+    assert [row.key for row in read_rows(path, Measured.from_json)] == [row.key for row in came]
+    rest: list[Measured] = []
+    with RowFile(path, Measured.from_json) as file:
+        found = Run(rig, file=file, on_row=rest.append).measure(texts, plan)
+    assert len(rest) == 2
+    assert [(row.case.text, row.cache) for row in found] == [
+        (f"numbers {i}", name)
+        for i in (1, 2)
+        for name in ("k4v4", "k2v2", "v2, K exact", chosen_arms(["polar"])[0].name)
+    ]
+    whole = Run(rig).measure(texts, plan)
+    for resumed, fresh in zip(found, whole, strict=True):
+        np.testing.assert_allclose(resumed.scores.kld, fresh.scores.kld, atol=1e-6)
+    messages: list[str] = []
+    with RowFile(path, Measured.from_json) as file:
+        again = Run(rig, file=file, progress=messages.append).measure(texts, plan)
+    assert messages == []  # nothing was read
+    assert [row.key for row in again] == [row.key for row in found]
+    other = Run(rig, model_sha256="b" * 64).measure(texts[:1], Plan(48, 8, ("k4v4",), (), moved=False))
+    assert other[0].key not in {row.key for row in found}
+
+
+@pytest.mark.model
+def test_texts_and_settings_make_different_cases(rig: Rig) -> None:
+    plan = Plan(48, 8)
+    first = text_source(rig, "a" * 64, tokens(60, 1), plan)
+    assert (len(first.body), len(first.tail)) == (48, 9)
+    others = [
+        text_source(rig, "a" * 64, tokens(60, 2), plan),
+        text_source(rig, "a" * 64, tokens(60, 1), Plan(47, 8)),
+        text_source(rig, "b" * 64, tokens(60, 1), plan),
+    ]
+    assert len({source.id.key("k4v4") for source in (first, *others)}) == 4
+
+
+@pytest.mark.model
+def test_a_folder_can_be_one_text_and_short_texts_are_left_out(rig: Rig, tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "docs"
+    folder.mkdir(parents=True)
+    for i in range(3):
+        (folder / f"{i}.txt").write_text(f"Report {i}. " + "The valve was closed by the night shift. " * 20)
+    (joined,) = text_pool(rig.model, [folder], join=True).texts
+    apart = text_pool(rig.model, [folder])
+    assert joined.name == "reports"
+    assert len(joined.tokens) > 2.5 * len(apart.texts[0].tokens)
+    alone = tmp_path / "long.txt"
+    alone.write_text("The valve was closed by the night shift. " * 100)
+    both = text_pool(rig.model, [folder, alone])
+    fitting, left_out = both.fitting(500)
+    assert [len(text.tokens) for text in fitting] == [500]
+    assert len(left_out) == 3
+    with pytest.raises(UsageError, match="too few"):
+        both.fitting(100_000)
 
 
 @pytest.mark.model
@@ -111,6 +264,10 @@ def test_the_command_ends_with_one_line_of_json(
         "--eval-tokens",
         "8",
         "--no-moved",
+        "--one-sided",
+        "",
+        "--arms",
+        "none",
     ]
     code = main([*arguments, "--codecs", "k4v4", "--llama", "", "--threads", "2", str(text)])
     captured = capsys.readouterr()

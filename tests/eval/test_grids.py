@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eval.grids import Grid, Scale, codebook, lloyd_max, quantise, store_scale
+from eval.grids import (
+    Grid,
+    Scale,
+    angle_codebook,
+    codebook,
+    lloyd_max,
+    nearest,
+    quantise,
+    quantise_asymmetric,
+    sphere_codebook,
+    store_scale,
+)
 
 GRIDS: tuple[Grid, ...] = get_args(Grid)
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -79,3 +90,48 @@ def test_a_logarithmic_scale_is_off_by_a_32nd_of_an_octave() -> None:
     ratio = np.abs(np.log2(store_scale(scale, "log8") / scale))
     assert ratio.max() <= 1 / 32 + 1e-5
     assert ratio.max() > 1 / 40  # it does use the room
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrays(np.float32, (2, 16), elements=st.floats(-100, 100, width=32, allow_subnormal=False)))
+def test_asymmetric_steps_are_those_of_a_naive_loop(
+    values: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+) -> None:
+    found = quantise_asymmetric(values, 3)
+    for group, decoded in zip(values, found, strict=True):
+        low = float(np.float16(group.min()))
+        step = float(np.float16((group.max() - np.float32(low)) / np.float32(7)))
+        levels = [low + code * max(step, 0.0) for code in range(8)]
+        for value, got in zip(group, decoded, strict=True):
+            best = min(abs(level - float(value)) for level in levels)
+            assert abs(float(got) - float(value)) <= best + 1e-4
+
+
+def test_asymmetric_steps_keep_the_ends_and_constants() -> None:
+    values = np.array([[0, 1, 2, 3], [5, 5, 5, 5]], np.float32)
+    np.testing.assert_array_equal(quantise_asymmetric(values, 2), values)
+
+
+def test_a_coordinate_on_the_sphere_in_three_dimensions_is_uniform() -> None:
+    np.testing.assert_allclose(sphere_codebook(2, 3), [-0.75, -0.25, 0.25, 0.75], atol=1e-3)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_in_many_dimensions_the_sphere_is_gaussian(bits: int) -> None:
+    np.testing.assert_allclose(sphere_codebook(bits, 2000) * np.sqrt(2000), lloyd_max(bits), atol=0.03)
+
+
+def test_angles_of_the_first_level_are_uniform_and_those_above_symmetric() -> None:
+    np.testing.assert_allclose(angle_codebook(1, 1), [np.pi / 2, 3 * np.pi / 2], rtol=1e-6)
+    # the mean of sin(2 t) over [0, pi/4] is at 1/2
+    np.testing.assert_allclose(angle_codebook(1, 2), [0.5, np.pi / 2 - 0.5], atol=1e-3)
+    for level in (2, 3, 4):
+        book = angle_codebook(2, level)
+        np.testing.assert_allclose(book + book[::-1], np.pi / 2, atol=1e-3)
+    assert np.ptp(angle_codebook(2, 4)) < np.ptp(angle_codebook(2, 3)) < np.ptp(angle_codebook(2, 2))
+
+
+def test_nearest_is_nearest() -> None:
+    book = np.array([-2, 0, 0.5, 4], np.float32)
+    wanted = book[np.abs(NORMAL[:50, :, None] - book).argmin(-1)]
+    np.testing.assert_array_equal(nearest(NORMAL[:50], book), wanted)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.scores import bootstrap_interval, join, kl_divergence, score, summarise
+from eval.scores import bootstrap_interval, join, kl_divergence, score, skip_first, summarise
 
 
 def logs(*rows: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -55,6 +55,9 @@ def test_scores_of_three_tokens() -> None:
     assert 1 + summary.ppl_change == pytest.approx((0.7 * 0.8 * 0.4 / (0.6 * 0.4 * 0.4)) ** (1 / 3), rel=1e-5)
     assert summary.kld_max == found.kld.max() == found.kld[1]
     assert summary.kld_mean == pytest.approx(found.kld.sum() / 3)
+    last = skip_first(found, 2)
+    assert (last.kld[0], len(last.kld), len(last.same_top1)) == (found.kld[2], 1, 1)
+    assert (last.nll[0], last.nll_reference[0]) == (found.nll[2], found.nll_reference[2])
     both = summarise(join([found, found]))
     assert (both.n_tokens, both.kld_mean) == (6, pytest.approx(summary.kld_mean))
 

@@ -1,0 +1,1 @@
+"""Question answering: the product against chunk-RAG, with the same model, instructions and grader."""

@@ -1,0 +1,190 @@
+"""One library for each set, made by the product's own ingest and kept for later runs.
+
+::
+
+    WORK/sets/<name>-<hash>/library/       documents, index, snapshots of all codecs and models
+    WORK/sets/<name>-<hash>/costs.jsonl    what was spent on it: one line for each stretch of work
+    WORK/sets/<name>-<hash>/dense-*.npy    vectors of chunks
+    WORK/runs/<name>.jsonl                 answers (see eval.qa.rows)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+import platformdirs
+
+from beyondrag.engine import Engine
+from eval.qa.rows import append_line, read_lines
+from eval.sets import QuestionSet
+from ingest.indexing import FileOutcome, index
+from ingest.pipeline import PendingVolume, pending_volumes, read_volume
+from kvfiles.errors import Cancelled
+from library.store import Library
+
+PARSED = "parsed"
+READ = "read"
+CHUNKED = "chunked"
+
+Report = Callable[[str, float, float], None]
+"""What is under way, units done, units in all."""
+
+
+def default_work() -> Path:
+    """Where libraries and answers are kept between runs: the user's cache folder."""
+    return platformdirs.user_cache_path("beyondrag", appauthor=False) / "eval"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Work on a set: `what` is PARSED, READ (under `profile`) or CHUNKED (for search `profile`)."""
+
+    what: str
+    profile: str
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCost:
+    """What the snapshots of a set cost: `seconds` were measured while `tokens` were read, of `all_tokens`
+    that the set has.  `bytes` are those of the snapshots there now."""
+
+    seconds: float
+    tokens: int
+    all_tokens: int
+    parse_seconds: float
+    bytes: int
+
+    @property
+    def whole_seconds(self) -> float:
+        """Seconds to parse and read the whole set; at the measured rate where only a part was read."""
+        rate = self.seconds / self.tokens if self.tokens else 0.0
+        return self.parse_seconds + rate * max(self.all_tokens, self.tokens)
+
+
+class Shelf:
+    """The library of one set and what belongs to it."""
+
+    def __init__(self, work: Path, question_set: QuestionSet) -> None:
+        self._set = question_set
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", question_set.name)[:60]
+        place = hashlib.sha256(str(question_set.folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        self.folder = work / "sets" / f"{name}-{place}"
+        self.runs = work / "runs" / f"{name}.jsonl"
+        self._costs = self.folder / "costs.jsonl"
+
+    @property
+    def library_root(self) -> Path:
+        return self.folder / "library"
+
+    @contextmanager
+    def library(
+        self, on_file: Callable[[FileOutcome, int, int], None], cancelled: Callable[[], bool]
+    ) -> Iterator[Library]:
+        """The set's library, brought up to date with its documents: parsed and indexed, not yet read.
+
+        Raises PathProblem, LibraryError, StorageError, Cancelled.
+        """
+        with Library.create_or_open(self.library_root) as library:
+            started, before = time.perf_counter(), library.count()
+            with library.writing(wait_s=5.0):
+                index(library, [self._set.documents], prune=True, on_file=on_file, cancelled=cancelled)
+            if library.count() != before:
+                self._note(Cost(PARSED, "", time.perf_counter() - started, 0))
+            yield library
+
+    def read(
+        self,
+        engine: Engine,
+        document_ids: Iterable[str],
+        report: Report,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Read the documents that have no snapshot yet; each finished one is kept.
+
+        Raises Cancelled, model and storage errors.
+        """
+        engine.prepare()
+        library, profile = engine.library, engine.profile
+        pending = pending_volumes(library, document_ids, profile, engine.reader)
+        total = sum(item.volume.n_tokens for item in pending)
+        done, seconds = 0, 0.0
+        try:
+            for item in pending:
+                if cancelled():
+                    raise Cancelled("stopped")
+
+                def on_slice(n: int, name: str = item.document.name, before: int = done) -> None:
+                    report(name, before + n, total)
+
+                on_slice(0)
+                started = time.perf_counter()
+                record = read_volume(
+                    library,
+                    item,
+                    profile,
+                    engine.reader,
+                    on_slice=on_slice,
+                    cancelled=cancelled,
+                )
+                seconds += time.perf_counter() - started
+                done += record.n_tokens
+        finally:
+            if done:
+                self._note(Cost(READ, profile.id, seconds, done))
+
+    def note_chunked(self, search: str, seconds: float, tokens: int) -> None:
+        """Note what cutting and indexing chunks has cost."""
+        self._note(Cost(CHUNKED, search, seconds, tokens))
+
+    def ingest_cost(self, engine: Engine) -> IngestCost:
+        """The cost under the engine's profile, over all runs."""
+        costs = list(self._read_costs())
+        read = [cost for cost in costs if cost.what == READ and cost.profile == engine.profile.id]
+        library = engine.library
+        documents = [document.id for document in library.documents()]
+        volumes = [v for d in documents for v in library.volumes(d, engine.profile.id)]
+        known = sum(volume.n_tokens for volume in volumes)
+        if len({v.document_id for v in volumes}) < len(documents):  # cut and count the others, read nothing
+            known += sum(v.volume.n_tokens for v in self._uncut(engine, documents))
+        snapshots = [s for s in library.snapshots() if s.profile_id == engine.profile.id]
+        return IngestCost(
+            seconds=sum(cost.seconds for cost in read),
+            tokens=sum(cost.tokens for cost in read),
+            all_tokens=known,
+            parse_seconds=max((cost.seconds for cost in costs if cost.what == PARSED), default=0.0),
+            bytes=sum(snapshot.size_bytes for snapshot in snapshots),
+        )
+
+    def chunk_seconds(self, search: str) -> float:
+        """What making chunks and index for this search took, when it was made last; 0 when not known."""
+        found = [c.seconds for c in self._read_costs() if c.what == CHUNKED and c.profile == search]
+        return found[-1] if found else 0.0
+
+    def fingerprint(self, library: Library) -> str:
+        """A hash of the documents: answers depend on all of them."""
+        ids = sorted(document.id for document in library.documents())
+        return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
+
+    @staticmethod
+    def _uncut(engine: Engine, documents: list[str]) -> Iterator[PendingVolume]:
+        without = [d for d in documents if not engine.library.volumes(d, engine.profile.id)]
+        yield from pending_volumes(engine.library, without, engine.profile, engine.reader)
+
+    def _note(self, cost: Cost) -> None:
+        append_line(self._costs, orjson.dumps(asdict(cost)))
+
+    def _read_costs(self) -> Iterator[Cost]:
+        for row in read_lines(self._costs):
+            try:
+                yield Cost(str(row["what"]), str(row["profile"]), float(row["seconds"]), int(row["tokens"]))
+            except (KeyError, TypeError, ValueError):
+                continue  # of an older program: its costs are not known
