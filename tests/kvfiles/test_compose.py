@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from workbench import Tokens, Workbench, divergence
 
 from kvfiles.codecs import DEFAULT_CODEC
 from kvfiles.codecs.reference import NumpyKernels
-from kvfiles.compose import Span, cache_kind
+from kvfiles.compose import Composer, Span, cache_kind
 from kvfiles.errors import ContextOverflow, DecodeError, SnapshotCorrupt, SnapshotMismatch
 from kvfiles.runtime import Context, Model
 from kvfiles.snapshot import Snapshot
@@ -255,6 +259,52 @@ def test_a_damaged_file_leaves_context_and_composer_usable(shelf: Shelf, tmp_pat
             bench.attach(context, [shelf.prefix, shelf.documents[1], broken])
         bench.attach(context, [shelf.prefix, shelf.documents[3]])
         np.testing.assert_array_equal(bench.next_logits(context, QUESTION), want)
+
+
+class NeverStarts(Executor):
+    """An executor whose threads are all busy for ever."""
+
+    def submit(self, *_arguments: Any, **_options: Any) -> Future[Any]:
+        return Future()
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 5])
+def test_however_many_work_the_state_is_the_same(shelf: Shelf, n_workers: int) -> None:
+    parts = [shelf.prefix, *shelf.documents]
+    shelf.bench.attach(shelf.context, parts)
+    want = shelf.context.state()
+    with ThreadPoolExecutor(n_workers) as pool, ExitStack() as opened:
+        composer = Composer(shelf.bench.model.shape, shelf.bench.tables, pool, n_workers)
+        snapshots = [opened.enter_context(Snapshot(path, shelf.bench.kernels)) for path in parts]
+        for _ in range(5):
+            composer.attach(shelf.context, snapshots)
+            np.testing.assert_array_equal(shelf.context.state(), want)
+
+
+def test_a_pool_that_never_starts_delays_nothing(shelf: Shelf) -> None:
+    parts = [shelf.prefix, *shelf.documents]
+    shelf.bench.attach(shelf.context, parts)
+    want = shelf.context.state()
+    interval = sys.getswitchinterval()
+    with ExitStack() as opened:
+        composer = Composer(shelf.bench.model.shape, shelf.bench.tables, NeverStarts(), 3)
+        composer.attach(
+            shelf.context, [opened.enter_context(Snapshot(path, shelf.bench.kernels)) for path in parts]
+        )
+    np.testing.assert_array_equal(shelf.context.state(), want)
+    assert sys.getswitchinterval() == interval
+
+
+@pytest.mark.parametrize("damaged", range(6))
+def test_wherever_it_fails_nobody_is_left_waiting(shelf: Shelf, tmp_path: Path, damaged: int) -> None:
+    parts = [shelf.prefix, *shelf.documents]
+    raw = bytearray(parts[damaged].read_bytes())
+    raw[-70] ^= 0xFF  # the last section of the file
+    parts[damaged] = tmp_path / "damaged.kv"
+    parts[damaged].write_bytes(raw)
+    with pytest.raises(SnapshotCorrupt):
+        shelf.bench.attach(shelf.context, parts)
+    assert shelf.context.end() == 0
 
 
 def test_the_target_sequence_is_replaced(shelf: Shelf) -> None:
