@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import FAILURE_CODES, NothingToIngest, PathProblem, printable
-from ingest.parsers import parser_for_suffix, readable_suffixes
+from ingest.parsers import parser_for_suffix, readable_kinds
 from ingest.parsers.base import Limits
 
 _MAX_SUFFIXES_SHOWN = 12
@@ -64,7 +64,7 @@ class ScanResult:
         """
         if self.files:
             return
-        readable = " ".join(readable_suffixes())
+        readable = readable_kinds()
         if not self.skipped:
             raise NothingToIngest("there are no files", remedy=f"these kinds can be read: {readable}")
         unsupported = Counter(

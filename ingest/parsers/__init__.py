@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage, Parser
+from ingest.parsers.delimited import CsvParser
+from ingest.parsers.epub import EpubParser
+from ingest.parsers.mail import MailParser
 from ingest.parsers.markdown import MarkdownParser
-from ingest.parsers.pdf import PdfParser, has_pdf_header, starts_as_pdf
+from ingest.parsers.notebook import NotebookParser
+from ingest.parsers.opendocument import OdtParser
+from ingest.parsers.pdf import PdfParser
+from ingest.parsers.restructured import RstParser
+from ingest.parsers.rtf import RtfParser
+from ingest.parsers.signatures import kind_of, refuse_other_content
+from ingest.parsers.slides import PptxParser
+from ingest.parsers.source_code import CodeParser
+from ingest.parsers.spreadsheet import XlsxParser
 from ingest.parsers.text import TextParser
+from ingest.parsers.webpage import HtmlParser
+from ingest.parsers.word import DocxParser
 
 __all__ = [
     "PARSERS",
@@ -16,18 +29,20 @@ __all__ = [
     "Parser",
     "agreeing_parser",
     "parser_for_suffix",
+    "readable_kinds",
     "readable_suffixes",
 ]
-
-PARSERS: tuple[Parser, ...] = (TextParser(), MarkdownParser(), PdfParser())
-
-_BY_SUFFIX = {suffix: parser for parser in PARSERS for suffix in parser.suffixes}
-_BY_NAME = {parser.name: parser for parser in PARSERS}
 
 
 def readable_suffixes() -> tuple[str, ...]:
     """All suffixes that can be read, sorted, with their dot."""
     return tuple(sorted(_BY_SUFFIX))
+
+
+def readable_kinds() -> str:
+    """The suffixes that can be read, for a person: those of source code only by that name."""
+    suffixes = [suffix for suffix in readable_suffixes() if _BY_SUFFIX[suffix].name != CodeParser.name]
+    return f"{' '.join(suffixes)}, source code and settings"
 
 
 def parser_for_suffix(suffix: str) -> Parser | None:
@@ -38,17 +53,45 @@ def parser_for_suffix(suffix: str) -> Parser | None:
 def agreeing_parser(name: str, data: bytes) -> Parser:
     """The parser for `data`, of a file whose name asks for the parser `name`.
 
-    A PDF is read as a PDF whatever its suffix.
+    What is plainly a PDF, Office, OpenDocument, EPUB or RTF file is read as that whatever its suffix.
 
     Raises:
-        ParseFailure: "unsupported" for an unknown parser, "broken" for a ``.pdf`` that is not a PDF.
+        ParseFailure: "unsupported" for an unknown parser, "broken" or "encrypted" for a file whose suffix
+            promises one of these formats and whose content is something else.
     """
     parser = _BY_NAME.get(name)
     if parser is None:
         raise ParseFailure("unsupported", detail=f"no parser {name!r}")
-    pdf = _BY_NAME["pdf"]
-    if parser is pdf:
-        if data and not has_pdf_header(data):
-            raise ParseFailure("broken", detail="the PDF header is missing")
-        return pdf
-    return pdf if starts_as_pdf(data) else parser
+    if kind := kind_of(data):
+        return _BY_NAME[kind]
+    refuse_other_content(name, data)
+    return parser
+
+
+def _parser_for_attachment(suffix: str, data: bytes) -> Parser:
+    parser = parser_for_suffix(suffix)
+    if parser is None:
+        raise ParseFailure("unsupported")
+    return agreeing_parser(parser.name, data)
+
+
+PARSERS: tuple[Parser, ...] = (
+    TextParser(),
+    MarkdownParser(),
+    RstParser(),
+    CodeParser(),
+    NotebookParser(),
+    HtmlParser(),
+    CsvParser(),
+    PdfParser(),
+    DocxParser(),
+    PptxParser(),
+    XlsxParser(),
+    OdtParser(),
+    EpubParser(),
+    RtfParser(),
+    MailParser(_parser_for_attachment),
+)
+
+_BY_SUFFIX = {suffix: parser for parser in PARSERS for suffix in parser.suffixes}
+_BY_NAME = {parser.name: parser for parser in PARSERS}

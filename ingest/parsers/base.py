@@ -11,13 +11,15 @@ class Limits:
     """What reading one file may cost.
 
     `max_reply_bytes` bounds the text that comes back, `max_page_bytes` the decompressed drawing
-    commands of one PDF page.  `memory_bytes` is the address space of the parser process, `cpu_s` and
-    `wall_s` are the times one file may take.
+    commands of one PDF page, `max_unpacked_bytes` what is unpacked of one ZIP-based file.
+    `memory_bytes` is the address space of the parser process, `cpu_s` and `wall_s` are the times one
+    file may take.
     """
 
     max_file_bytes: int = 200_000_000
     max_reply_bytes: int = 64_000_000
     max_page_bytes: int = 20_000_000
+    max_unpacked_bytes: int = 300_000_000
     memory_bytes: int = 2_000_000_000
     cpu_s: int = 120
     wall_s: float = 120.0

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
+from ingest.parsers.sections import MAX_LABEL_CHARS, PREAMBLE_LABEL, HeadingPath
 from ingest.parsers.text import line_pages, readable_text
 from ingest.parsers.titles import choose_title, first_line, shorten
 
-MAX_LABEL_CHARS = 80
-PREAMBLE_LABEL = "beginning"
+__all__ = ["MAX_LABEL_CHARS", "PREAMBLE_LABEL", "MarkdownParser"]
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?")
 _CLOSING_MARKS = re.compile(r"(?:^|[ \t])#+$")
@@ -113,30 +113,14 @@ def _plain(heading: str) -> str:
 
 
 def _sections(text: str, headings: list[_Heading]) -> Iterator[ParsedPage]:
-    # A single level-1 heading at the top is the document's title: repeating it in every label says nothing.
-    title_only = headings[0].level == 1 and all(heading.level > 1 for heading in headings[1:])
     first = headings[0].start
     if text[:first].strip():
         yield ParsedPage(PREAMBLE_LABEL, text[:first])
         position = first
     else:
         position = 0
-    path: list[_Heading] = []
+    path = HeadingPath([heading.level for heading in headings])
     for index, heading in enumerate(headings):
         end = headings[index + 1].start if index + 1 < len(headings) else len(text)
-        path = [parent for parent in path if parent.level < heading.level]
-        yield ParsedPage(_label([*(parent.text for parent in path), heading.text]), text[position:end])
-        if not (title_only and index == 0):
-            path.append(heading)
+        yield ParsedPage(path.enter(heading.level, heading.text), text[position:end])
         position = end
-
-
-def _label(path: list[str]) -> str:
-    """``3 Risks > 3.2 Currency``; what is too long loses its outer headings first."""
-    label = " > ".join(path)
-    if len(label) <= MAX_LABEL_CHARS:
-        return label
-    kept = path[1:]
-    while kept and len(label := "… > " + " > ".join(kept)) > MAX_LABEL_CHARS:
-        kept = kept[1:]
-    return label if kept else shorten(path[-1], MAX_LABEL_CHARS)

@@ -19,7 +19,7 @@ from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.quality import MAX_UNREADABLE_SHARE, looks_enciphered, unreadable_share
 from ingest.parsers.sanitise import direction_warning, sanitise
-from ingest.parsers.titles import choose_title, first_line, shorten
+from ingest.parsers.titles import authored, choose_title, first_line, shorten
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -34,12 +34,6 @@ _PAGE_END = "\n\n"
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 _INLINE_PICTURE = re.compile(rb"\bBI\s[^\x00]{0,400}?\sID\s")
-_NO_TITLE = re.compile(
-    r"untitled\W*\d*|microsoft (word|powerpoint|excel)\b.*|(word|powerpoint) - .*"
-    r"|.*\.(docx?|pdf|pptx?|xlsx?|odt|rtf|tex|dvi|indd|qxd)"
-    r"|(document|presentation|slide|title)\W*\d*|\W*",
-    re.IGNORECASE,
-)
 
 
 def has_pdf_header(data: bytes) -> bool:
@@ -204,8 +198,7 @@ def _metadata_title(reader: PdfReader) -> str:
         raise
     except Exception:  # as above
         return ""
-    unfit = len(title) < 3 or _NO_TITLE.fullmatch(title) or unreadable_share(title) > MAX_UNREADABLE_SHARE
-    return "" if unfit else title
+    return "" if unreadable_share(title) > MAX_UNREADABLE_SHARE else authored(title)
 
 
 def _holds_picture(page: PageObject) -> bool:

@@ -22,7 +22,7 @@ class TextParser:
 
     name = "text"
     media_type = "text/plain"
-    suffixes = frozenset({".txt", ".text", ".log"})
+    suffixes = frozenset({".txt", ".text", ".log", ".adoc", ".asciidoc", ".org"})
 
     def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
         """Decode, clean and cut into pages of `LINES_PER_PAGE` lines; see `base.Parser.parse`."""
@@ -46,7 +46,7 @@ def readable_text(data: bytes) -> tuple[str, tuple[str, ...]]:
     return clean.text, (*decoded.warnings, *direction_warning(clean.n_direction))
 
 
-def line_pages(text: str) -> Iterator[ParsedPage]:
+def line_pages(text: str, unit: str = "line") -> Iterator[ParsedPage]:
     """`text` in pages labelled ``lines 1-60``: `LINES_PER_PAGE` lines and on to the end of the paragraph.
 
     A paragraph that goes on for more than `PARAGRAPH_REACH` lines is cut all the same.
@@ -63,6 +63,10 @@ def line_pages(text: str) -> Iterator[ParsedPage]:
             if is_blank and n_lines >= LINES_PER_PAGE:
                 break
         last = first + n_lines - 1
-        label = f"lines {first}-{last}" if last > first else f"line {first}"
-        yield ParsedPage(label, text[start:end])
+        yield ParsedPage(span_label(unit, first, last), text[start:end])
         start, first = end, last + 1
+
+
+def span_label(unit: str, first: int, last: int) -> str:
+    """``lines 1-60``, or ``line 1`` when it is only one."""
+    return f"{unit}s {first}-{last}" if last > first else f"{unit} {first}"

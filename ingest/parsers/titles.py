@@ -9,6 +9,13 @@ from ingest.parsers.sanitise import sanitise
 MAX_TITLE_CHARS = 200
 _PAGE_NUMBER = re.compile(r"(page\s*)?\W*(\d+|x{0,3}(ix|iv|v?i{0,3}))\W*((of|/)\s*\d+)?\W*", re.IGNORECASE)
 
+_NO_TITLE = re.compile(
+    r"untitled\W*\d*|microsoft (word|powerpoint|excel)\b.*|(word|powerpoint) - .*"
+    r"|.*\.(docx?|pdf|pptx?|xlsx?|odt|rtf|tex|dvi|indd|qxd)"
+    r"|(document|presentation|slide|title)\W*\d*|\W*",
+    re.IGNORECASE,
+)
+
 
 def shorten(text: str, max_chars: int = MAX_TITLE_CHARS) -> str:
     """`text` on one line, clean, at most `max_chars` long, cut at a word with an ellipsis."""
@@ -41,3 +48,9 @@ def choose_title(*candidates: str, stem: str) -> str:
         if title:
             return title
     return "untitled"
+
+
+def authored(title: str) -> str:
+    """The title in a file's properties, on one line; "" when a program made it up or it says nothing."""
+    line = shorten(title)
+    return "" if len(line) < 3 or _NO_TITLE.fullmatch(line) else line

@@ -52,13 +52,13 @@ def test_paths_are_absolute_and_listed_once(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_unsupported_kinds_are_named(tmp_path: Path) -> None:
-    for name in ("a.docx", "b.docx", "c.png", "README"):
+    for name in ("a.doc", "b.doc", "c.png", "README"):
         put(tmp_path / name)
-    result = scan([tmp_path, put(tmp_path / "d.xlsx")])
+    result = scan([tmp_path, put(tmp_path / "d.xls")])
     assert set(skipped(result).values()) == {"unsupported"}
     with pytest.raises(NothingToIngest) as caught:
         result.require_files()
-    assert ".docx (2), no suffix (1), .png (1), .xlsx (1)" in caught.value.message.replace(
+    assert ".doc (2), no suffix (1), .png (1), .xls (1)" in caught.value.message.replace(
         ".png (1), no suffix (1)", "no suffix (1), .png (1)"
     )
     assert ".md" in caught.value.remedy

@@ -177,7 +177,8 @@ def test_a_hundred_thousand_headings_take_little_time() -> None:
         (".log", "text"),
         (".md", "markdown"),
         (".pdf", "pdf"),
-        (".docx", None),
+        (".docx", "docx"),
+        (".doc", None),
     ],
 )
 def test_the_suffix_picks_the_parser(suffix: str, name: str | None) -> None:

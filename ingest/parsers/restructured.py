@@ -1,0 +1,87 @@
+"""reStructuredText: kept as it is written; section titles make the pages.
+
+A title is a line underlined (and perhaps overlined) with one punctuation character at least as long as it is.
+The level follows from the order in which the styles of lines appear, as docutils has it.  Not covered:
+titles within directives, included files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
+from ingest.parsers.sections import PREAMBLE_LABEL, HeadingPath
+from ingest.parsers.text import line_pages, readable_text
+from ingest.parsers.titles import choose_title, first_line, shorten
+
+_ADORNMENTS = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_MIN_SHORT_LINE = 4  # characters: shorter underlines count only when they are as long as the title
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    start: int
+    level: int
+    text: str
+
+
+class RstParser:
+    """``.rst``."""
+
+    name = "rst"
+    media_type = "text/x-rst"
+    suffixes = frozenset({".rst", ".rest"})
+
+    def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
+        """Decode, clean and cut at section titles; see `base.Parser.parse`."""
+        del limits  # the size was checked before the file was read
+        text, warnings = readable_text(data)
+        headings = list(_headings(text))
+        pages = _sections(text, headings) if headings else line_pages(text)
+        title = choose_title(headings[0].text if headings else "", first_line(text), stem=stem)
+        return ParsedDocument(title, tuple(pages), warnings)
+
+
+def _headings(text: str) -> Iterator[_Heading]:
+    styles: list[tuple[str, bool]] = []
+    lines = text.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    used = -1  # the last line that belongs to a title
+    for index in range(1, len(lines)):
+        under = lines[index].rstrip()
+        title = lines[index - 1].rstrip()
+        if index - 1 <= used or not _is_adornment(under) or not title or _is_adornment(title):
+            continue
+        over = lines[index - 2].rstrip() if index - 2 > used else ""
+        has_over = over == under
+        # A title stands alone: after a blank line, or its own overline; an indented one needs that.
+        if not has_over and (over.strip() or title[0].isspace()):
+            continue
+        # Too short a line is an error to docutils, which is read all the same from 4 characters on.
+        if len(under) < min(len(title.strip()), _MIN_SHORT_LINE):
+            continue
+        style = (under[0], has_over)
+        if style not in styles:
+            styles.append(style)
+        first = index - 2 if has_over else index - 1
+        yield _Heading(starts[first], styles.index(style) + 1, shorten(title.strip()))
+        used = index
+
+
+def _is_adornment(line: str) -> bool:
+    return len(line) >= 2 and line[0] in _ADORNMENTS and line == line[0] * len(line)
+
+
+def _sections(text: str, headings: list[_Heading]) -> Iterator[ParsedPage]:
+    position = 0
+    if text[: headings[0].start].strip():
+        yield ParsedPage(PREAMBLE_LABEL, text[: headings[0].start])
+        position = headings[0].start
+    path = HeadingPath([heading.level for heading in headings])
+    ends = [heading.start for heading in headings[1:]] + [len(text)]
+    for heading, end in zip(headings, ends, strict=True):
+        yield ParsedPage(path.enter(heading.level, heading.text), text[position:end])
+        position = end
