@@ -145,7 +145,8 @@ def _quotas(counts: Counter[str], limit: int) -> dict[str, int]:
         )
         quotas[kind] += 1
     while sum(quotas.values()) > limit:
-        kind = max((k for k in order if quotas[k] > 0), key=lambda k: (quotas[k] - exact[k], -counts[k], k))
+        spare = [k for k in order if quotas[k] > 1] or [k for k in order if quotas[k] > 0]
+        kind = max(spare, key=lambda k: (quotas[k] - exact[k], -counts[k], k))
         quotas[kind] -= 1
     return quotas
 

@@ -14,9 +14,9 @@ from eval.qa.page_blocks import (
     HALLUCINATED,
     HALLUCINATION,
     MEASURES,
-    NEEDLESS,
     POINTS,
     RIGHT,
+    UNANSWERED,
     Pool,
     break_even_table,
     differences_figure,
@@ -91,8 +91,9 @@ def _summary(
     told = [
         f"**Answers, {model}.** On {pool.n_questions:,} questions of {sets} the product (`{ours}`) was right "
         f"on {RIGHT.value(own.accuracy.value)} (counting unanswerable questions that it rightly withheld), "
-        f"hallucinated on {HALLUCINATED.value(own.hallucination.value)}, and withheld an answer that the "
-        f"documents hold on {NEEDLESS.value(own.needless.value)}. Differences follow with 95 % intervals "
+        f"hallucinated on {HALLUCINATED.value(own.hallucination.value)}, and gave no answer, "
+        f"though the documents hold one, on {UNANSWERED.value(own.unanswered.value)}. "
+        "Differences follow with 95 % intervals "
         "and p of exact McNemar tests, adjusted for all systems."
     ]
     rivals = opponents(list(by_name))

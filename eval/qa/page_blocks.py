@@ -36,7 +36,7 @@ INTERVALS = "95 % percentile bootstrap over questions (Wilson for a share of non
 PAIRED = "95 % Newcombe for paired shares"
 RIGHT = Quantity("Right", percent=True, digits=0, better="higher")
 HALLUCINATED = Quantity("Hallucinated", percent=True, digits=0, better="lower")
-NEEDLESS = Quantity("Withheld needlessly", percent=True, digits=0, better="lower")
+UNANSWERED = Quantity("Answerable, withheld", percent=True, digits=0, better="lower")
 SECONDS = Quantity("First token", "s", digits=2, better="lower")
 POINTS = Quantity("Difference", "points", percent=True, signed=True)
 
@@ -106,7 +106,7 @@ def systems_table(pool: Pool, made: Sequence[Figures], *, checked: bool) -> Tabl
                 one.system,
                 shown(read.accuracy),
                 shown(read.hallucination),
-                shown(read.needless),
+                shown(read.unanswered),
                 shown(read.abstention_precision),
                 shown(read.abstention_recall),
             )
@@ -115,13 +115,14 @@ def systems_table(pool: Pool, made: Sequence[Figures], *, checked: bool) -> Tabl
         "System",
         RIGHT,
         HALLUCINATED,
-        NEEDLESS,
-        Quantity("Withheld rightly", percent=True, digits=0, better="higher"),
-        Quantity("Unanswerable withheld", percent=True, digits=0, better="higher"),
+        UNANSWERED,
+        Quantity("Abstention precision", percent=True, digits=0, better="higher"),
+        Quantity("Abstention recall", percent=True, digits=0, better="higher"),
     )
     note = (
-        "The first three add up to 100 %. Withheld rightly: of all withheld answers, those to questions that "
-        "no document answers. Unanswerable withheld: of these questions, those whose answer was withheld."
+        "The first three add up to 100 %; what was withheld of answerable questions was not always right. "
+        "Abstention precision: of all withheld answers, those to questions that no document answers. "
+        "Abstention recall: of these questions, those whose answer was withheld."
     )
     title = f"{pool.name}: every system, {'as shown, with' if checked else 'unchecked, without'} the check"
     return Table(title, columns, tuple(rows), basis(pool), note, in_summary=checked)

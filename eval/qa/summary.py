@@ -50,15 +50,15 @@ def result(row: Row) -> Result:
 class Reading:
     """Shares of answers under one reading.
 
-    accuracy: right, or abstained on a null question.  hallucination: answered and not right.  needless:
-    abstained although the documents answer; these three add up to 1.
+    accuracy: right, or abstained on a null question.  hallucination: answered and not right.  unanswered:
+    abstained although the documents answer, whatever was withheld; these three add up to 1.
     abstained: of all.  abstention_precision: null questions among the abstentions.  abstention_recall:
     abstentions among the null questions.
     """
 
     accuracy: Estimate
     hallucination: Estimate
-    needless: Estimate
+    unanswered: Estimate
     abstained: Estimate
     abstention_precision: Estimate
     abstention_recall: Estimate
@@ -162,7 +162,7 @@ def reading(results: Sequence[Result], *, checked: bool) -> Reading:
     return Reading(
         accuracy=mean([j.good for j in judged], shares=True),
         hallucination=mean([j.hallucinated for j in judged], shares=True),
-        needless=mean(abstained & ~null, shares=True),
+        unanswered=mean(abstained & ~null, shares=True),
         abstained=mean(abstained, shares=True),
         abstention_precision=ratio(abstained & null, abstained, shares=True),
         abstention_recall=ratio(abstained & null, null, shares=True),

@@ -110,6 +110,11 @@ def test_types_are_chosen_by_name() -> None:
     assert sample(questions) == questions
 
 
+def test_a_rare_type_keeps_its_one_place() -> None:
+    found = sample(some({"a": 1, "b": 1, "c": 4}), limit=3)
+    assert sorted(question.type for question in found) == ["a", "b", "c"]
+
+
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 30), min_size=1),
     st.integers(1, 80),
