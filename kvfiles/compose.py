@@ -212,9 +212,8 @@ class Composer:
                     blob = self._decode(chunks[index], kind, slot)
                     if not turns.wait_for(index):
                         return
-                    context.set_state(blob, scratch)
+                    context.set_state(blob, scratch)  # drops what `scratch` held
                     context.copy(scratch, seq)
-                    context.remove(scratch)
                     turns.pass_on()
             except BaseException:
                 turns.fail()
@@ -229,6 +228,7 @@ class Composer:
             wait(started)
         for job in started:
             job.result()
+        context.remove(scratch)
 
     def _decode(self, chunk: _Chunk, kind: CacheKind, slot: _Slot) -> U8:
         shape, n = self._shape, chunk.row1 - chunk.row0

@@ -294,6 +294,8 @@ class Container:
         return meta, sections
 
     def _check_padding(self, start: int, end: int) -> None:
+        if start == end:
+            return
         stray = np.zeros(min(end - start, ALIGNMENT), np.uint8)
         self._read(stray, start)
         if end - start >= ALIGNMENT or stray.any():
