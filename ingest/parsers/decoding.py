@@ -118,7 +118,7 @@ def _unmarked_utf16(data: bytes) -> Decoded | None:
 
 
 def _likeliest_encoding(data: bytes) -> str:
-    from charset_normalizer import from_bytes  # noqa: PLC0415  (30 ms, seldom needed)
+    from charset_normalizer import from_bytes
 
     matches = list(from_bytes(_telling_sample(data), cp_isolation=list(_CANDIDATES)))
     if not matches:

@@ -56,8 +56,8 @@ class MailParser:
             raise ParseFailure("empty", remedy="nothing to read; leave it out")
         if b"\0" in data[:1000]:
             raise ParseFailure("binary")
-        from email import policy  # noqa: PLC0415  (text files need not pay for it)
-        from email.parser import BytesParser  # noqa: PLC0415
+        from email import policy
+        from email.parser import BytesParser
 
         messages = list(_split(data))
         reader = _Reader(self._pick, limits)
@@ -225,7 +225,7 @@ def _header(message: EmailMessage, name: str) -> str:
 
 
 def _day(message: EmailMessage) -> str:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (as above)
+    from email.utils import parsedate_to_datetime
 
     try:
         return parsedate_to_datetime(_header(message, "Date")).date().isoformat()

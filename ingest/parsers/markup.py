@@ -43,10 +43,10 @@ def read_xml(data: bytes, events: Events, what: str) -> None:
     Raises:
         ParseFailure: "broken": it is not XML, or it declares entities.
     """
-    from xml.etree.ElementTree import ParseError  # noqa: PLC0415  (text files need not pay for it)
+    from xml.etree.ElementTree import ParseError
 
-    from defusedxml.common import DefusedXmlException  # noqa: PLC0415
-    from defusedxml.ElementTree import DefusedXMLParser  # noqa: PLC0415
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser
 
     parser = DefusedXMLParser(
         target=_Listener(events), forbid_dtd=False, forbid_entities=True, forbid_external=True

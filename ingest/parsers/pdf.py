@@ -86,8 +86,8 @@ class PdfParser:
 
 
 def _open(data: bytes) -> PdfReader:
-    from pypdf import PdfReader  # noqa: PLC0415  (a quarter of a second that text files need not pay)
-    from pypdf.errors import DependencyError, FileNotDecryptedError, WrongPasswordError  # noqa: PLC0415
+    from pypdf import PdfReader
+    from pypdf.errors import DependencyError, FileNotDecryptedError, WrongPasswordError
 
     try:
         reader = PdfReader(BytesIO(data), strict=False)
@@ -203,7 +203,7 @@ def _metadata_title(reader: PdfReader) -> str:
 
 def _holds_picture(page: PageObject) -> bool:
     """Whether the page's resources, or the forms in them, hold a picture."""
-    from pypdf.generic import DictionaryObject  # noqa: PLC0415  (see `_open`)
+    from pypdf.generic import DictionaryObject
 
     def search(resources: object, depth: int) -> bool:
         if not isinstance(resources, DictionaryObject):

@@ -71,7 +71,7 @@ def _plain(source: str) -> str:
     Raises:
         ParseFailure: "broken".
     """
-    from striprtf.striprtf import rtf_to_text  # noqa: PLC0415  (text files need not pay for it)
+    from striprtf.striprtf import rtf_to_text
 
     try:
         raw: str = rtf_to_text(source, errors="replace")  # type: ignore[no-untyped-call]  # it has no types

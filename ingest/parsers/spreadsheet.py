@@ -81,7 +81,7 @@ def _pages(data: bytes, notices: list[str]) -> Iterator[ParsedPage]:
 
 
 def _open(data: bytes) -> Workbook:
-    from openpyxl import load_workbook  # noqa: PLC0415  (a fifth of a second that text files need not pay)
+    from openpyxl import load_workbook
 
     try:
         return load_workbook(BytesIO(data), read_only=True, data_only=True, keep_links=False)

@@ -103,7 +103,7 @@ def _encoding(label: str) -> str:
 
 def web_text(source: str) -> WebText:
     """What a browser would show of the HTML or XHTML document `source`."""
-    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  (text files need not pay for it)
+    from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(_SELF_CLOSED.sub(r"<\1\2></\1>", source))
     root = tree.root
