@@ -48,7 +48,7 @@ class Engine:
             shape = self.model.shape
             best = kernels.best()
             tables = RopeTables(self.model.rope, shape.n_kv_head)
-            composer = Composer(shape, tables, self._pool, settings.threads)
+            composer = Composer(shape, tables, best, settings.threads)
             self._codec = codec_named(settings.codec, shape, best)
             setup = ReadingSetup(self.profile.id, frame.prefix_tokens(self.model), document_text, self._codec)
             self.reader = Reader(

@@ -49,7 +49,7 @@ class Rig:
         self.model = Model(model_path)
         self.tables = RopeTables(self.model.rope, self.model.shape.n_kv_head)
         self.pool = ThreadPoolExecutor(n_threads)
-        self.composer = Composer(self.model.shape, self.tables, self.pool, n_threads)
+        self.composer = Composer(self.model.shape, self.tables, self.kernels, n_threads)
 
     def __enter__(self) -> Self:
         return self

@@ -149,7 +149,7 @@ class Reader:
             context.clear()
             context.decode(prefix, 0, logits="none")
             about = {"what": "prefix", "tokens_per_s": facts.tokens_per_s, "relocatable": relocatable}
-            self._save(context, path, prefix, 0, ExactCodec(self._kernels), about)
+            self._save(context, path, prefix, 0, ExactCodec(), about)
             return facts
 
     @contextmanager

@@ -65,6 +65,24 @@ class Section:
     xxh3: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the file, `offset` from its start, that holds `sections`."""
+
+    offset: int
+    n_bytes: int
+    sections: tuple[Section, ...]
+
+    def raw(self, section: Section, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The bytes of `section` in a `buffer` that holds or will hold the stretch."""
+        at = section.offset - self.offset
+        return buffer[at : at + section.n_bytes]
+
+    def views(self, buffer: NDArray[np.uint8]) -> dict[str, Array]:
+        """The arrays in such a `buffer`, without a copy."""
+        return {s.name: self.raw(s, buffer).view(_DTYPES[s.dtype]).reshape(s.shape) for s in self.sections}
+
+
 def write_container(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> int:
     """Write `arrays` under their names with `meta` to `path`, atomically; returns the file's size in bytes.
 
@@ -200,24 +218,24 @@ class Container:
 
         With a `buffer` of at least `stretch(names)` bytes nothing is allocated; the arrays are views of it.
         """
-        found = [self._section(name) for name in names]
-        start, size = self.stretch(names)
+        stretch = self.stretch(names)
         if buffer is None:
-            buffer = np.empty(size, np.uint8)
-        self._read(buffer[:size], start)
-        result: dict[str, Array] = {}
-        for section in found:
-            raw = buffer[section.offset - start : section.offset - start + section.n_bytes]
-            if xxhash.xxh3_64_intdigest(raw.data) != section.xxh3:
+            buffer = np.empty(stretch.n_bytes, np.uint8)
+        self._read(buffer[: stretch.n_bytes], stretch.offset)
+        for section in stretch.sections:
+            if xxhash.xxh3_64_intdigest(stretch.raw(section, buffer).data) != section.xxh3:
                 raise self._corrupt(f"section {section.name!r} is damaged")
-            result[section.name] = raw.view(_DTYPES[section.dtype]).reshape(section.shape)
-        return result
+        return stretch.views(buffer)
 
-    def stretch(self, names: Sequence[str]) -> tuple[int, int]:
-        """Offset and length in bytes of the shortest part of the file that holds the sections `names`."""
-        found = [self._section(name) for name in names]
+    def stretch(self, names: Sequence[str]) -> Stretch:
+        """The shortest part of the file that holds the sections `names`."""
+        found = tuple(self._section(name) for name in names)
         start = min((s.offset for s in found), default=0)
-        return start, max((s.offset + s.n_bytes for s in found), default=0) - start
+        return Stretch(start, max((s.offset + s.n_bytes for s in found), default=0) - start, found)
+
+    def fileno(self) -> int:
+        """The open file, for whoever reads and verifies a stretch without us."""
+        return self._file.fileno()
 
     def verify(self) -> None:
         """Check every section; raises SnapshotCorrupt naming the first damaged one."""

@@ -77,15 +77,8 @@ def empty_layers(n_layer: int, n_rows: int, width: int, bits: int) -> CodedLayer
     )
 
 
-class Kernels(Protocol):
-    """What a codec needs.  `rope` None leaves rows unrotated (V, or K at its own position)."""
-
-    name: str
-
-    def encode(
-        self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
-    ) -> None:
-        """Code (n, width) f16 `rows` after `rope` (usually an inverse one) into layer `layer` of `out`."""
+class Placing(Protocol):
+    """What decoding a chunk needs.  `rope` None leaves rows unrotated (V, or K at its own position)."""
 
     def decode(
         self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
@@ -96,27 +89,29 @@ class Kernels(Protocol):
         """Write (L, n, width) f16 `rows` after `undo` and `redo`; without both, bit for bit."""
 
 
-class NativeKernels:
-    """The compiled kernels (kvfiles/native); each call releases the GIL."""
+class Kernels(Placing, Protocol):
+    """What a codec needs."""
 
-    def __init__(self, module: Any, variant: str) -> None:
-        self._module = module
-        self._variant = variant
-        self.name = variant
-
-    def _rope(self, rope: RowRope | None) -> Any:
-        if rope is None:
-            return None
-        return self._module.Rope(rope.cos, rope.sin, rope.n_head, rope.head_dim, rope.neox)
-
-    def _target(self, target: RowTarget) -> Any:
-        return self._module.Target(target.blob, target.first, target.stride, target.q8, target.rotation)
+    name: str
 
     def encode(
         self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
     ) -> None:
-        out.reference[layer] = self._module.encode(
-            self._variant,
+        """Code (n, width) f16 `rows` after `rope` (usually an inverse one) into layer `layer` of `out`."""
+
+
+class NativeKernels:
+    """The compiled kernels (kvfiles/native); each call releases the GIL."""
+
+    def __init__(self, module: Any, variant: str) -> None:
+        self.module = module
+        self.name = variant
+
+    def encode(
+        self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
+    ) -> None:
+        out.reference[layer] = self.module.encode(
+            self.name,
             np.ascontiguousarray(rows).view(np.uint16),
             self._rope(rope),
             quantiser.scale_table,
@@ -132,8 +127,16 @@ class NativeKernels:
     def decode(
         self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
     ) -> None:
-        self._module.decode(
-            self._variant,
+        self.module.decode(self.name, self.decode_call(coded, rope, quantiser, target))
+
+    def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
+        self.module.relocate(self.name, self.relocate_call(rows, undo, redo, target))
+
+    def decode_call(
+        self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
+    ) -> Any:
+        """`decode`, checked and ready to run; codes and scales may be filled until then."""
+        return self.module.DecodeCall(
             coded.codes,
             coded.scales,
             coded.mean.view(np.uint16),
@@ -147,14 +150,19 @@ class NativeKernels:
             self._target(target),
         )
 
-    def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
-        self._module.relocate(
-            self._variant,
-            rows.view(np.uint16),
-            self._rope(undo),
-            self._rope(redo),
-            self._target(target),
+    def relocate_call(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> Any:
+        """`relocate`, checked and ready to run; the rows may be filled until then."""
+        return self.module.RelocateCall(
+            rows.view(np.uint16), self._rope(undo), self._rope(redo), self._target(target)
         )
+
+    def _rope(self, rope: RowRope | None) -> Any:
+        if rope is None:
+            return None
+        return self.module.Rope(rope.cos, rope.sin, rope.n_head, rope.head_dim, rope.neox)
+
+    def _target(self, target: RowTarget) -> Any:
+        return self.module.Target(target.blob, target.first, target.stride, target.q8, target.rotation)
 
 
 def available() -> list[Kernels]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from kvfiles.codecs import ChunkTarget, Codec, Decoder, TensorShape, from_header
 from kvfiles.codecs.base import CHUNK_TOKENS
-from kvfiles.container import Container, write_container
+from kvfiles.container import Container, Stretch, write_container
 from kvfiles.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotVersion
-from kvfiles.kernels import Kernels
+from kvfiles.kernels import Kernels, Placing
 from kvfiles.positions import RopeTables
 from kvfiles.runtime.model import ModelShape, Tokens
 from kvfiles.state_blob import StateView
@@ -100,18 +100,35 @@ class SnapshotDecoder:
         self._decoder = decoder
         self._corrupt = corrupt
 
-    def stored_bytes(self, row0: int) -> int:
-        """Bytes of the file that hold the chunk that begins with token `row0`."""
-        return self._container.stretch(self._decoder.chunk_names(row0))[1]
+    def stretch(self, row0: int) -> Stretch:
+        """The part of the file that holds the chunk that begins with token `row0`."""
+        return self._container.stretch(self._decoder.chunk_names(row0))
 
-    def decode(self, chunk: ChunkTarget, buffer: NDArray[np.uint8]) -> None:
-        """Write `chunk` into its blob; `buffer` takes what is read and has room for `stored_bytes`.
+    def fileno(self) -> int:
+        """The open file."""
+        return self._container.fileno()
+
+    def check(self, row0: int) -> None:
+        """Read and verify a chunk.  Raises SnapshotCorrupt or StorageError."""
+        self._container.arrays(self._decoder.chunk_names(row0))
+
+    def decode(self, chunk: ChunkTarget, buffer: NDArray[np.uint8], placing: Placing) -> None:
+        """Read the chunk into `buffer`, which has room for its stretch, verify it and decode it.
 
         Raises SnapshotCorrupt or StorageError.
         """
-        arrays = self._container.arrays(self._decoder.chunk_names(chunk.row0), buffer)
+        self._place(self._container.arrays(self._decoder.chunk_names(chunk.row0), buffer), chunk, placing)
+
+    def plan(self, chunk: ChunkTarget, stretch: Stretch, buffer: NDArray[np.uint8], placing: Placing) -> None:
+        """Like `decode` for a `placing` that runs later; whoever runs it reads and verifies `stretch` before.
+
+        Raises SnapshotCorrupt.
+        """
+        self._place(stretch.views(buffer), chunk, placing)
+
+    def _place(self, arrays: Mapping[str, Array], chunk: ChunkTarget, placing: Placing) -> None:
         try:
-            self._decoder.decode(arrays, chunk)
+            self._decoder.decode(arrays, chunk, placing)
         except (ValueError, TypeError, KeyError) as error:
             raise self._corrupt(f"token {chunk.row0}: arrays do not fit ({error})") from error
 

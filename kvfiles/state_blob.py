@@ -99,9 +99,30 @@ def write_frame(layout: BlobLayout, positions: NDArray[np.int32], out: U8, seq: 
         _ROWS.pack_into(out.data, layout.v_offset(layer) - _ROWS.size, layout.ggml_type, layout.v_row_bytes)
 
 
-def write_positions(layout: BlobLayout, positions: NDArray[np.int32], out: U8) -> None:
-    """Change the positions of the cells in a blob that has this frame already."""
-    _cells(layout, out)[:, 0] = positions
+@dataclass(frozen=True, slots=True)
+class FrameTemplate:
+    """What stands in a blob of one layout beside the rows, for a writer that is not Python.
+
+    `head` (u8) reaches to the first layer; its cells are at `cells_at` + i * `cell_bytes` and begin with
+    an i32 position, 0 here.  `k_header` and `v_header` (u8) stand right before the rows of every layer.
+    """
+
+    head: U8
+    k_header: U8
+    v_header: U8
+    cells_at: int
+    cell_bytes: int
+
+
+def frame_template(layout: BlobLayout) -> FrameTemplate:
+    """The frame of `layout` for sequence 0."""
+    one = BlobLayout(layout.n_cells, 1, layout.k_width, layout.v_width, layout.ggml_type)
+    frame = np.empty(one.size, np.uint8)
+    write_frame(one, np.zeros(layout.n_cells, np.int32), frame)
+    head = frame[: one.k_offset(0) - _ROWS.size].copy()
+    _LAYERS.pack_into(head.data, len(head) - _LAYERS.size, 0, layout.n_layer)
+    k_header, v_header = (frame[at - _ROWS.size : at].copy() for at in (one.k_offset(0), one.v_offset(0)))
+    return FrameTemplate(head, k_header, v_header, _HEAD.size, _CELL_BYTES)
 
 
 def _cells(layout: BlobLayout, blob: U8) -> NDArray[np.int32]:

@@ -42,7 +42,7 @@ def codec_named(name: str, shape: ModelShape, kernels: Kernels) -> Codec:
     Raises ValueError for anything else.
     """
     if name == "exact":
-        return ExactCodec(kernels)
+        return ExactCodec()
     match = _ROTATED_NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"unknown codec {name!r}; use exact, or kXvY with X and Y from 2 to 8")
@@ -63,7 +63,7 @@ def from_header(
     remedy = "update beyondrag, or ingest the document again"
     try:
         if name == "exact":
-            return ExactCodec(kernels)
+            return ExactCodec()
         if name == "rotated":
             codec = RotatedCodec(kernels, **{key: int(value) for key, value in params.items()})
             if (codec.k_head_dim, codec.v_head_dim) != (shape.k_head_dim, shape.v_head_dim):

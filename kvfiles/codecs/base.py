@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.kernels import RowTarget
+from kvfiles.kernels import Placing, RowTarget
 from kvfiles.positions import RowRope
 
 F16 = NDArray[np.float16]
@@ -53,8 +53,11 @@ class Decoder(Protocol):
     def chunk_names(self, row0: int) -> list[str]:
         """The names of the arrays that hold the chunk that begins with token `row0`."""
 
-    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget) -> None:
-        """Write the chunk into the blob; raises ValueError or KeyError when the arrays do not fit."""
+    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget, placing: Placing) -> None:
+        """Write the chunk into the blob by calls of `placing`, which may run them when `arrays` are filled.
+
+        Raises ValueError or KeyError when the arrays do not fit.
+        """
 
 
 class Codec(Protocol):

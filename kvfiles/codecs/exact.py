@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from kvfiles.codecs.base import CHUNK_TOKENS, F16, Array, ChunkTarget, TensorShape, chunk_starts, expect
-from kvfiles.kernels import Kernels
+from kvfiles.kernels import Placing
 from kvfiles.positions import RowRope
 
 
@@ -16,9 +16,6 @@ class ExactCodec:
     """16 bits a value.  Moved elsewhere, K goes through f32 rotations and one f16 rounding."""
 
     name = "exact"
-
-    def __init__(self, kernels: Kernels) -> None:
-        self._kernels = kernels
 
     def params(self) -> dict[str, int]:
         return {}
@@ -38,29 +35,28 @@ class ExactCodec:
         return []
 
     def decoder(self, arrays: Mapping[str, Array], shape: TensorShape) -> ExactDecoder:
-        return ExactDecoder(self._kernels, shape)
+        return ExactDecoder(shape)
 
 
 class ExactDecoder:
     """Decodes the chunks of one file."""
 
-    def __init__(self, kernels: Kernels, shape: TensorShape) -> None:
-        self._kernels = kernels
+    def __init__(self, shape: TensorShape) -> None:
         self._shape = shape
 
     def chunk_names(self, row0: int) -> list[str]:
         return [f"{row0}/k", f"{row0}/v"]
 
-    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget) -> None:
+    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget, placing: Placing) -> None:
         shape, n = self._shape, chunk.row1 - chunk.row0
         k = expect(arrays, f"{chunk.row0}/k", np.float16, (shape.n_layer, n, shape.k_width))
         v = expect(arrays, f"{chunk.row0}/v", np.float16, (shape.n_layer, n, shape.v_width))
-        place_exact(self._kernels, k, v, chunk)
+        place_exact(k, v, chunk, placing)
 
 
-def place_exact(kernels: Kernels, k: F16, v: F16, chunk: ChunkTarget) -> None:
+def place_exact(k: F16, v: F16, chunk: ChunkTarget, placing: Placing) -> None:
     """Write (L, n, width) f16 rows to the beginning of `chunk`, K moved if it has to be."""
     n = k.shape[1]
     undo, redo = (chunk.stored.rows(0, n).inverse(), chunk.target.rows(0, n)) if chunk.moved else (None, None)
-    kernels.relocate(k, undo, redo, chunk.k)
-    kernels.relocate(v, None, None, chunk.v)
+    placing.relocate(k, undo, redo, chunk.k)
+    placing.relocate(v, None, None, chunk.v)

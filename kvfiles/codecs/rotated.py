@@ -28,7 +28,7 @@ import numpy as np
 from kvfiles.codecs.base import CHUNK_TOKENS, F16, Array, ChunkTarget, TensorShape, chunk_starts, expect
 from kvfiles.codecs.exact import place_exact
 from kvfiles.errors import DecodeError
-from kvfiles.kernels import BLOCK, F32, CodedLayers, Kernels, Quantiser, RowTarget, empty_layers
+from kvfiles.kernels import BLOCK, F32, CodedLayers, Kernels, Placing, Quantiser, RowTarget, empty_layers
 from kvfiles.positions import RowRope
 from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, row_bytes
 
@@ -121,7 +121,6 @@ class RotatedCodec:
     def decoder(self, arrays: Mapping[str, Array], shape: TensorShape) -> RotatedDecoder:
         sink = min(self.n_sink, shape.n_tokens)
         return RotatedDecoder(
-            self._kernels,
             shape,
             sink,
             _Stored.checked(arrays, "k", shape.n_layer, sink, shape.k_width, self._k),
@@ -174,8 +173,7 @@ class _Stored:
 class RotatedDecoder:
     """Decodes the chunks of one file."""
 
-    def __init__(self, kernels: Kernels, shape: TensorShape, n_sink: int, k: _Stored, v: _Stored) -> None:
-        self._kernels = kernels
+    def __init__(self, shape: TensorShape, n_sink: int, k: _Stored, v: _Stored) -> None:
         self._shape = shape
         self._n_sink = n_sink
         self._k, self._v = k, v
@@ -183,7 +181,7 @@ class RotatedDecoder:
     def chunk_names(self, row0: int) -> list[str]:
         return [f"{row0}/{name}.{part}" for name in ("k", "v") for part in ("codes", "scales")]
 
-    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget) -> None:
+    def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget, placing: Placing) -> None:
         n = chunk.row1 - chunk.row0
         n_exact = max(0, min(self._n_sink, chunk.row1) - chunk.row0)
         coded_k = self._k.chunk(arrays, chunk.row0, n - n_exact)
@@ -191,13 +189,13 @@ class RotatedDecoder:
         if n_exact:
             rows = slice(chunk.row0, chunk.row0 + n_exact)
             sink_k, sink_v = (np.ascontiguousarray(t.sink[:, rows]) for t in (self._k, self._v))
-            place_exact(self._kernels, sink_k, sink_v, chunk)
+            place_exact(sink_k, sink_v, chunk, placing)
         if n_exact < n:
             rope = chunk.target.rows(n_exact, n)
             k_target = _behind(chunk.k, n_exact, self._shape.k_width)
             v_target = _behind(chunk.v, n_exact, self._shape.v_width)
-            self._kernels.decode(coded_k, rope, self._k.quantiser, k_target)
-            self._kernels.decode(coded_v, None, self._v.quantiser, v_target)
+            placing.decode(coded_k, rope, self._k.quantiser, k_target)
+            placing.decode(coded_v, None, self._v.quantiser, v_target)
 
 
 def _refuse_infinities(coded: CodedLayers, sinks: Sequence[F16]) -> None:

@@ -1,6 +1,7 @@
 // What the Python binding and the kernels agree on.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 constexpr int KV_MAX_ROW = 16384;  // values of one token in one layer; checked by the binding
@@ -50,4 +51,5 @@ struct KvKernels {
     void (*decode)(const KvCoded &, const KvRope *, const KvTarget &);
     void (*relocate)(const uint16_t *, int64_t, int, const KvRope *, const KvRope *, const KvTarget &);
     float (*encode)(const KvPlain &, const KvRope *, const KvEncoded &);  // returns the scale reference
+    uint64_t (*xxh3)(const void *, size_t);  // XXH3-64 without a seed
 };

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -70,7 +71,7 @@ class Context:
                 remedy="use a smaller --context, or free memory",
             )
         self.n_ctx: int = c.llama_n_ctx(self.handle)
-        self._memory = c.llama_get_memory(self.handle)
+        self.memory = c.llama_get_memory(self.handle)
         self._batch = c.llama_batch_init(self.n_batch, 0, 1)
 
     def close(self) -> None:
@@ -143,23 +144,23 @@ class Context:
 
     def clear(self) -> None:
         """Empty every sequence (the cells are reused, not zeroed)."""
-        api().llama_memory_clear(self._memory, False)
+        api().llama_memory_clear(self.memory, False)
 
     def remove(self, seq: int, p0: int = -1, p1: int = -1) -> None:
         """Drop positions p0 <= p < p1 of `seq`; -1 means open."""
-        api().llama_memory_seq_rm(self._memory, seq, p0, p1)
+        api().llama_memory_seq_rm(self.memory, seq, p0, p1)
 
     def copy(self, src: int, dst: int, p0: int = -1, p1: int = -1) -> None:
         """Let `dst` share the cells of `src` at positions p0 <= p < p1."""
-        api().llama_memory_seq_cp(self._memory, src, dst, p0, p1)
+        api().llama_memory_seq_cp(self.memory, src, dst, p0, p1)
 
     def shift(self, seq: int, p0: int, p1: int, delta: int) -> None:
         """llama.cpp's own relocation (`seq_add`); only used to check ours against it."""
-        api().llama_memory_seq_add(self._memory, seq, p0, p1, delta)
+        api().llama_memory_seq_add(self.memory, seq, p0, p1, delta)
 
     def end(self, seq: int = 0) -> int:
         """One past the last position of `seq`; 0 when it is empty."""
-        return int(api().llama_memory_seq_pos_max(self._memory, seq)) + 1
+        return int(api().llama_memory_seq_pos_max(self.memory, seq)) + 1
 
     # -------------------------------------------------------------------- state
 
@@ -182,6 +183,31 @@ class Context:
                 subject=str(self.model.path),
                 remedy="use fewer documents or a larger --context",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class StateReceiver:
+    """Addresses of llama.cpp's functions and objects, for compiled code that hands states over itself."""
+
+    set_data: int
+    seq_cp: int
+    context: int
+    memory: int
+
+
+def state_receiver(context: Context) -> StateReceiver:
+    """`llama_state_seq_set_data` and `llama_memory_seq_cp` with what they take of `context`."""
+    c = api()
+
+    def address(of: object) -> int:
+        return ctypes.cast(of, ctypes.c_void_p).value or 0  # type: ignore[arg-type]  # ctypes knows no Protocol
+
+    return StateReceiver(
+        address(c.llama_state_seq_set_data),
+        address(c.llama_memory_seq_cp),
+        address(context.handle),
+        address(context.memory),
+    )
 
 
 def _u8_pointer(array: U8) -> ctypes.Array[ctypes.c_uint8]:

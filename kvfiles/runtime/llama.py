@@ -6,7 +6,9 @@ logger `beyondrag.llama` instead, at the matching level.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import importlib
 import logging
 from typing import Any
 
@@ -21,9 +23,21 @@ def api() -> Any:
     """The module `llama_cpp.llama_cpp`, with its log redirected and the backend initialised."""
     import llama_cpp.llama_cpp as c_api  # noqa: PLC0415  # deferred: half a second that `--help` need not pay
 
-    c_api.llama_log_set(_log_callback(c_api), None)
+    _redirect_log(c_api)
     c_api.llama_backend_init()
     return c_api
+
+
+def _redirect_log(c_api: Any) -> None:
+    """Send llama.cpp's log to `logger`; debug lines only where nothing was compiled to drop them earlier."""
+    callback = _log_callback(c_api)
+    try:
+        compiled = importlib.import_module("kvfiles._kernels")
+    except ImportError:
+        c_api.llama_log_set(callback, None)
+        return
+    without_debug = ctypes.cast(compiled.LOG_WITHOUT_DEBUG, c_api.llama_log_callback)
+    c_api.llama_log_set(without_debug, ctypes.cast(callback, ctypes.c_void_p))
 
 
 @functools.cache

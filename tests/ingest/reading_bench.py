@@ -31,7 +31,7 @@ class Bench:
                 lambda title, text: f"# {title}\n{text}\n",
                 codec_named("k5v4", model.shape, best()),
             ),
-            composer=Composer(model.shape, tables, pool, 2),
+            composer=Composer(model.shape, tables, best(), 2),
             tables=tables,
             kernels=best(),
             pool=pool,

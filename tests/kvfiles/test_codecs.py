@@ -76,7 +76,7 @@ def through(
             target,
             moved=at != 50,
         )
-        decoder.decode({name: arrays[name] for name in decoder.chunk_names(row0)}, chunk)
+        decoder.decode({name: arrays[name] for name in decoder.chunk_names(row0)}, chunk, best())
         for out, blob in ((k_out, blobs[0]), (v_out, blobs[1])):
             out[:, row0:row1] = blob.view(np.float16).reshape(2, row1 - row0, 128)
     return k_out, v_out
@@ -115,7 +115,7 @@ def test_bits_per_value_of_a_long_document(name: str, bits: float) -> None:
     codec = codec_named(name, DEFAULT_SHAPE, best())
     assert bits < codec.bits_per_value(4096, 256, 256) < bits + 0.025
     assert codec.bits_per_value(10**9, 256, 256) == pytest.approx(bits, abs=1e-5)
-    assert ExactCodec(best()).bits_per_value(7, 256, 256) == 16.0
+    assert ExactCodec().bits_per_value(7, 256, 256) == 16.0
 
 
 def test_the_default_keeps_within_its_budget() -> None:
@@ -125,7 +125,7 @@ def test_the_default_keeps_within_its_budget() -> None:
 @pytest.mark.parametrize("n", [1, 3, 4, 5, CHUNK_TOKENS, CHUNK_TOKENS + 1, CHUNK_TOKENS + 3, 600])
 def test_exact_is_exact_in_place(n: int, tables: RopeTables, pool: ThreadPoolExecutor) -> None:
     k, v = keys(n, tables), values(n)
-    got_k, got_v = through(ExactCodec(best()), k, v, tables, pool, 50)
+    got_k, got_v = through(ExactCodec(), k, v, tables, pool, 50)
     np.testing.assert_array_equal(got_k, np.stack(k))
     np.testing.assert_array_equal(got_v, np.stack(v))
 
@@ -136,7 +136,7 @@ def test_rotated_is_near_everywhere_and_exact_at_the_start(
     n: int, at: int, tables: RopeTables, pool: ThreadPoolExecutor
 ) -> None:
     k, v = keys(n, tables), values(n)
-    want_k, want_v = through(ExactCodec(best()), k, v, tables, pool, at)
+    want_k, want_v = through(ExactCodec(), k, v, tables, pool, at)
     got_k, got_v = through(codec_named("k5v4", SMALL, best()), k, v, tables, pool, at)
     np.testing.assert_array_equal(got_k[:, :4], want_k[:, :4])
     np.testing.assert_array_equal(got_v[:, :4], want_v[:, :4])
@@ -149,7 +149,7 @@ def test_rotated_is_near_everywhere_and_exact_at_the_start(
 
 def test_the_arrays_of_a_chunk_lie_together(tables: RopeTables, pool: ThreadPoolExecutor) -> None:
     """So that one read brings a chunk, and nothing of its neighbours."""
-    for codec in (ExactCodec(best()), codec_named("k5v3", SMALL, best())):
+    for codec in (ExactCodec(), codec_named("k5v3", SMALL, best())):
         n = 2 * CHUNK_TOKENS + 9
         arrays = codec.encode(keys(n, tables), values(n), tables.at(50, n), pool)
         document = codec.document_names()

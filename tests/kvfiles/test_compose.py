@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +18,8 @@ from kvfiles.codecs import DEFAULT_CODEC
 from kvfiles.codecs.reference import NumpyKernels
 from kvfiles.compose import Composer, Span, cache_kind
 from kvfiles.errors import ContextOverflow, DecodeError, SnapshotCorrupt, SnapshotMismatch
+from kvfiles.kernels import available
+from kvfiles.placing import PlainPlacer
 from kvfiles.runtime import Context, Model
 from kvfiles.snapshot import Snapshot
 from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, read_layout
@@ -261,38 +260,22 @@ def test_a_damaged_file_leaves_context_and_composer_usable(shelf: Shelf, tmp_pat
         np.testing.assert_array_equal(bench.next_logits(context, QUESTION), want)
 
 
-class NeverStarts(Executor):
-    """An executor whose threads are all busy for ever."""
-
-    def submit(self, *_arguments: Any, **_options: Any) -> Future[Any]:
-        return Future()
-
-
-@pytest.mark.parametrize("n_workers", [1, 2, 5])
-def test_however_many_work_the_state_is_the_same(shelf: Shelf, n_workers: int) -> None:
+@pytest.mark.parametrize("name", [kernels.name for kernels in available()])
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_however_many_work_the_state_is_the_same(shelf: Shelf, name: str, n_threads: int) -> None:
+    """Python alone on one thread is the oracle for the compiled way, bit for bit with the same kernels."""
+    kernels = next(k for k in available() if k.name == name)
     parts = [shelf.prefix, *shelf.documents]
-    shelf.bench.attach(shelf.context, parts)
-    want = shelf.context.state()
-    with ThreadPoolExecutor(n_workers) as pool, ExitStack() as opened:
-        composer = Composer(shelf.bench.model.shape, shelf.bench.tables, pool, n_workers)
-        snapshots = [opened.enter_context(Snapshot(path, shelf.bench.kernels)) for path in parts]
-        for _ in range(5):
-            composer.attach(shelf.context, snapshots)
-            np.testing.assert_array_equal(shelf.context.state(), want)
-
-
-def test_a_pool_that_never_starts_delays_nothing(shelf: Shelf) -> None:
-    parts = [shelf.prefix, *shelf.documents]
-    shelf.bench.attach(shelf.context, parts)
-    want = shelf.context.state()
-    interval = sys.getswitchinterval()
     with ExitStack() as opened:
-        composer = Composer(shelf.bench.model.shape, shelf.bench.tables, NeverStarts(), 3)
-        composer.attach(
-            shelf.context, [opened.enter_context(Snapshot(path, shelf.bench.kernels)) for path in parts]
-        )
-    np.testing.assert_array_equal(shelf.context.state(), want)
-    assert sys.getswitchinterval() == interval
+        snapshots = [opened.enter_context(Snapshot(path, kernels)) for path in parts]
+        oracle = Composer(shelf.bench.model.shape, shelf.bench.tables, kernels, 1)
+        oracle._placer = PlainPlacer(kernels)
+        spans = oracle.attach(shelf.context, snapshots)
+        want = shelf.context.state()
+        composer = Composer(shelf.bench.model.shape, shelf.bench.tables, kernels, n_threads)
+        for _ in range(5):
+            assert composer.attach(shelf.context, snapshots) == spans
+            np.testing.assert_array_equal(shelf.context.state(), want)
 
 
 @pytest.mark.parametrize("damaged", range(6))

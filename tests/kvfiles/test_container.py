@@ -82,14 +82,14 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, kv: Path) -> None:
 def test_several_arrays_come_with_one_read_into_a_given_buffer(kv: Path) -> None:
     with Container(kv) as container:
         names = ["0/k", "0/codes"]
-        start, size = container.stretch(names)
-        assert start == container.sections["0/k"].offset
-        assert start + size == container.sections["0/codes"].offset + 70
-        buffer = np.full(size + 9, 0xA5, np.uint8)
+        stretch = container.stretch(names)
+        assert stretch.offset == container.sections["0/k"].offset
+        assert stretch.offset + stretch.n_bytes == container.sections["0/codes"].offset + 70
+        buffer = np.full(stretch.n_bytes + 9, 0xA5, np.uint8)
         for name, got in container.arrays(names, buffer).items():
             np.testing.assert_array_equal(got, ARRAYS[name])
             assert np.shares_memory(got, buffer)
-        assert (buffer[size:] == 0xA5).all()
+        assert (buffer[stretch.n_bytes :] == 0xA5).all()
 
 
 def test_a_file_cut_short_while_it_is_open(tmp_path: Path) -> None:

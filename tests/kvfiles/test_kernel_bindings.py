@@ -177,7 +177,9 @@ def test_an_unknown_variant_is_refused() -> None:
     native = pytest.importorskip("kvfiles._kernels")
     room = native.Target(np.zeros(4, np.uint8), 0, 0, False, 0)
     with pytest.raises(ValueError, match="variant"):
-        native.relocate("vax", np.zeros((1, 1, 2), np.uint16), None, None, room)
+        native.relocate("vax", native.RelocateCall(np.zeros((1, 1, 2), np.uint16), None, None, room))
+    with pytest.raises(ValueError, match="variant"):
+        native.PlacingJob("vax", 1, 0, 0, 0, 0, 0, 1)
 
 
 # ------------------------------------------------------------------------ the choice

@@ -35,7 +35,7 @@ class Workbench:
         self.kernels = kernels or best()
         self.tables = RopeTables(model.rope, model.shape.n_kv_head)
         self.pool = ThreadPoolExecutor(N_WORKERS)
-        self.composer = Composer(model.shape, self.tables, self.pool, N_WORKERS)
+        self.composer = Composer(model.shape, self.tables, self.kernels, N_WORKERS)
 
     def close(self) -> None:
         self.pool.shutdown()
