@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beyondrag.content import YES_NO, content_words, with_digits
+from beyondrag.content import YES_NO, content_words
 from beyondrag.events import Answer, ChosenDocument, Source, Timings
 from beyondrag.evidence import words as all_words
 from beyondrag.second_reading import SecondReading
+from beyondrag.spelled_numbers import with_digits
 
 MIN_QUOTE_LETTERS = 4
 MIN_LOG_ODDS = -2.0
