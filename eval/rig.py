@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beyondrag.errors import UsageError
+from beyondrag.settings import default_settings
 from eval.scores import TokenScores, join, score
 from kvfiles.codecs import Codec, codec_named
 from kvfiles.compose import Composer
@@ -41,12 +42,14 @@ class Rig:
     Args:
         model_path: a GGUF file; raises ModelFileError or UnsupportedModel.
         n_threads: threads of llama.cpp and workers of encoding and attaching.
+
+    As in the product, BEYONDRAG_GPU_LAYERS moves layers of the model to a GPU.
     """
 
     def __init__(self, model_path: Path, n_threads: int) -> None:
         self.n_threads = n_threads
         self.kernels: Kernels = best()
-        self.model = Model(model_path)
+        self.model = Model(model_path, gpu_layers=default_settings().gpu_layers)
         self.tables = RopeTables(self.model.rope, self.model.shape.n_kv_head)
         self.pool = ThreadPoolExecutor(n_threads)
         self.composer = Composer(self.model.shape, self.tables, self.kernels, n_threads)
