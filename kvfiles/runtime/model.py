@@ -57,7 +57,7 @@ class Model:
         self.path = path
         self.gpu_layers = gpu_layers
         self.header: GgufHeader = read_gguf(path)
-        _refuse_by_header(self.header)
+        refuse_by_header(self.header)
         c = api()
         params = c.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -173,7 +173,7 @@ class Model:
         )
 
 
-def _refuse_by_header(header: GgufHeader) -> None:
+def refuse_by_header(header: GgufHeader) -> None:
     """Refuse what the metadata already tells, before gigabytes are loaded."""
     name, why = header.architecture, ""
     if header.arch("attention.kv_lora_rank") is not None:
