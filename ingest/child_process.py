@@ -133,11 +133,15 @@ class ChildProcess:
         self.close()
         return ChildDied(self._process.returncode, self._stderr.decode("utf-8", errors="replace"))
 
-    def close(self) -> None:
-        """Kill the process group and free the pipes."""
+    def kill(self) -> None:
+        """Kill the process group; may be called from any thread."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill the process group and free the pipes."""
+        self.kill()
         self._process.wait()
         for stream in (self._requests, self._replies, self._errors):
             stream.close()

@@ -4,147 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ingest.errors import FAILURE_CODES, ParseFailure
+from ingest.looking import PASSING, Look, look
+from ingest.outcomes import FileOutcome, FileState, IndexReport, ParsedOutcome, Tally
+from ingest.parsers import is_container
 from ingest.parsers.base import Limits
-from ingest.sandbox import ParsedFile, ParserPool
 from ingest.scan import ScannedFile, ScanResult, scan
 from kvfiles.errors import Cancelled
 from library.errors import DocumentNotFound
 from library.records import FailureRecord, SourceFile
 from library.store import Library
 
-COMMIT_EVERY = 50
+__all__ = ["FileOutcome", "FileState", "IndexReport", "ParsedOutcome", "index", "look", "only_file"]
 
-_PASSING = frozenset({"vanished", "changed", "no-permission"})
-"""Failures that may end without a change of the file's size or time: they are always tried again."""
-
-
-class FileState(Enum):
-    """What a scan found out about a file."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    COPY = "copy"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """One file: its state, the document it holds (None after a failure) and what went wrong."""
-
-    path: Path
-    state: FileState
-    document_id: str | None
-    title: str = ""
-    failure: ParseFailure | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedOutcome:
-    """A `FileOutcome` with the file as it was scanned, and as it was parsed if it was.
-
-    `tried` is False when the outcome follows from what the library knows: nothing was opened.
-    """
-
-    file: ScannedFile
-    outcome: FileOutcome
-    parsed: ParsedFile | None = None
-    tried: bool = True
-
-
-def look(
-    library: Library | None, files: Iterable[ScannedFile], *, retry_failed: bool, limits: Limits | None = None
-) -> Iterator[ParsedOutcome]:
-    """Compare `files` with `library` and parse what is new or changed; changes nothing.
-
-    A file that failed before is not tried again until it changes, unless `retry_failed` or what was
-    wrong lay outside of it.
-    """
-    failures = {f.path: f for f in library.failures()} if library else {}
-    new: set[str] = set()
-    with ParserPool(limits or Limits()) as pool:
-        for file in files:
-            known = library.source(str(file.path)) if library else None
-            if known and (known[0].size, known[0].mtime_ns) == (file.size, file.mtime_ns):
-                outcome = FileOutcome(file.path, FileState.UNCHANGED, known[1])
-                yield ParsedOutcome(file, outcome, tried=False)
-                continue
-            before = None if retry_failed else _same_failure(failures.get(str(file.path)), file)
-            if before is not None:
-                outcome = FileOutcome(file.path, FileState.FAILED, None, failure=before)
-                yield ParsedOutcome(file, outcome, tried=False)
-                continue
-            try:
-                parsed = pool.parse(file)
-            except ParseFailure as failure:
-                yield ParsedOutcome(file, FileOutcome(file.path, FileState.FAILED, None, failure=failure))
-                continue
-            state = _state(library, known[1] if known else None, parsed.document_id, new)
-            if state is FileState.NEW:
-                new.add(parsed.document_id)
-            outcome = FileOutcome(
-                file.path, state, parsed.document_id, parsed.title, warnings=parsed.warnings
-            )
-            yield ParsedOutcome(file, outcome, parsed)
-
-
-def _state(
-    library: Library | None, known_id: str | None, document_id: str, new: Collection[str]
-) -> FileState:
-    if known_id == document_id:
-        return FileState.UNCHANGED
-    if known_id is not None:
-        return FileState.CHANGED
-    if document_id in new or (library is not None and _holds(library, document_id)):
-        return FileState.COPY
-    return FileState.NEW
-
-
-def _same_failure(failed: FailureRecord | None, file: ScannedFile) -> ParseFailure | None:
-    """What was wrong with exactly this file before, in the same words, when it cannot have become better."""
-    if failed is None or (failed.size, failed.mtime_ns) != (file.size, file.mtime_ns):
-        return None
-    if failed.code in _PASSING or failed.code not in FAILURE_CODES:
-        return None
-    detail = failed.reason.removeprefix(FAILURE_CODES[failed.code][0]).strip()
-    return ParseFailure(
-        failed.code,
-        subject=file.path,
-        detail=detail.removeprefix("(").removesuffix(")"),
-        remedy=failed.remedy,
-    )
-
-
-def _holds(library: Library, document_id: str) -> bool:
-    try:
-        library.document(document_id)
-    except DocumentNotFound:
-        return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What one run of `index` did."""
-
-    outcomes: tuple[FileOutcome, ...]
-    scan: ScanResult
-    missing: tuple[str, ...]
-
-    def count(self, *states: FileState) -> int:
-        return sum(outcome.state in states for outcome in self.outcomes)
-
-    @property
-    def document_ids(self) -> tuple[str, ...]:
-        """The documents of all readable files, each once, in the order of the files."""
-        return tuple(dict.fromkeys(o.document_id for o in self.outcomes if o.document_id is not None))
+COMMIT_EVERY = 2_000
+COMMIT_EVERY_S = 20.0
+"""The search index learns of new documents after so many files or seconds: each time costs it a tenth of a
+second.  What it has not learned yet is in the catalogue, and found there after a crash."""
 
 
 def index(
@@ -153,87 +31,218 @@ def index(
     *,
     retry_failed: bool = False,
     prune: bool = False,
+    no_ignore: bool = False,
     limits: Limits | None = None,
     on_file: Callable[[FileOutcome, int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> IndexReport:
     """Bring `library` up to date with `paths`: text and search index, no model needed.
 
-    Must run inside `library.writing()`.  Files that went away are marked, and removed with `prune`.
+    Must run inside `library.writing()`.  Files that went away, or that a rule leaves out now, are marked, and
+    removed with `prune`.  `on_file` is told of each file, and each member of a container, when it is durably
+    recorded: the outcome, how many there were so far, and of how many that are known of.
     Raises PathProblem, NothingToIngest (unless something went away below the paths), Cancelled
     (what was indexed so far is kept), StorageError.
     """
-    found = scan(paths, limits or Limits())
+    limits = limits or Limits()
+    found = scan(paths, limits, no_ignore=no_ignore)
     folders = [os.path.abspath(path) for path in paths]  # noqa: PTH100  (as `scan` does; links stay)
-    gone = _gone(library, folders, found)
+    gone = _Gone(library, folders, found)
     if not found.files and not gone:
         found.require_files()
+    recorder = _Recorder(library)
+    tally = Tally()
     outcomes: list[FileOutcome] = []
-    for seen in look(library, found.files, retry_failed=retry_failed, limits=limits):
-        if cancelled is not None and cancelled():
-            raise Cancelled("stopped; everything indexed so far is kept")
-        _record(library, seen)
-        outcomes.append(seen.outcome)
-        if on_file is not None:
-            on_file(seen.outcome, len(outcomes), len(found.files))
-        if len(outcomes) % COMMIT_EVERY == 0:
-            library.commit_index()
-    for path in gone:
-        library.mark_missing(path)
-    for failure in library.failures():
-        if _lies_below(failure.path, folders) and _is_gone(failure.path):
-            library.clear_failure(failure.path)
+    n_told = 0
+    with Look(library, found.files, retry_failed=retry_failed, limits=limits) as looking:
+        for batch in looking.batches():
+            recorder.record(batch)
+            looking.recorded()
+            for seen in batch:
+                tally.add(seen.outcome)
+                if seen.outcome.container is None:
+                    outcomes.append(seen.outcome)
+                n_told += 1
+                if on_file is not None:
+                    on_file(seen.outcome, n_told, len(found.files) + looking.n_listed)
+            if cancelled is not None and cancelled():
+                raise Cancelled("stopped; everything indexed so far is kept")
+    gone.mark()
     if prune:
         for folder in folders:
             library.prune_missing(folder)
+        library.containers.clear()
     library.commit_index()
-    return IndexReport(tuple(outcomes), found, tuple(gone))
+    return IndexReport(
+        tuple(outcomes),
+        found,
+        gone.paths,
+        tuple(recorder.document_ids),
+        tally.members,
+        tuple(tally.member_problems),
+        recorder.n_missing_members,
+    )
 
 
-def _record(library: Library, seen: ParsedOutcome) -> None:
-    outcome, parsed = seen.outcome, seen.parsed
-    path = str(outcome.path)
-    if outcome.failure is not None:
-        if not seen.tried:
+class _Recorder:
+    """Writes outcomes into the library, a batch in one transaction."""
+
+    def __init__(self, library: Library) -> None:
+        self.document_ids: dict[str, None] = {}
+        self.n_missing_members = 0
+        self._library = library
+        self._container = ""
+        self._is_incomplete = False
+        self._n_uncommitted = 0
+        self._committed_at = time.monotonic()
+
+    def record(self, batch: Sequence[ParsedOutcome]) -> None:
+        """Record a batch; it is durable when this returns."""
+        if batch:
+            with self._library.batch():
+                for seen in batch:
+                    self._record(seen)
+        self._n_uncommitted += len(batch)
+        late = time.monotonic() - self._committed_at > COMMIT_EVERY_S
+        if self._n_uncommitted >= COMMIT_EVERY or (self._n_uncommitted and late):
+            self._library.commit_index()
+            self._n_uncommitted = 0
+            self._committed_at = time.monotonic()
+
+    def _record(self, seen: ParsedOutcome) -> None:
+        outcome = seen.outcome
+        if seen.is_container:
+            self._finish(seen)
+        elif outcome.container is not None:
+            self._begin(str(outcome.container))
+            self._is_incomplete |= outcome.failure is not None and outcome.failure.code in PASSING
+        elif seen.tried and is_container(seen.file.parser):
+            self._forget_members(seen)
+        if outcome.failure is not None:
+            self._record_failure(seen)
+        elif seen.parsed is not None:
+            self._record_document(seen)
+        elif outcome.document_id is not None:
+            self._note_return(seen, outcome.document_id)
+        if outcome.document_id is not None and outcome.container is None:
+            self.document_ids[outcome.document_id] = None
+
+    def _begin(self, container: str) -> None:
+        if container != self._container:
+            self._container, self._is_incomplete = container, False
+            self._library.containers.begin(container)
+
+    def _finish(self, seen: ParsedOutcome) -> None:
+        path = str(seen.file.path)
+        containers = self._library.containers
+        if seen.outcome.state is not FileState.UNCHANGED:
+            self._library.clear_failure(path)
+            self._begin(path)
+            if not self._is_incomplete:
+                self.n_missing_members += containers.finish(_source(seen.file))
+        self._container = ""
+        self.document_ids.update(dict.fromkeys(containers.document_ids(path)))
+
+    def _forget_members(self, seen: ParsedOutcome) -> None:
+        """A container that became a single document.  (One that cannot be read may still be one.)"""
+        if seen.outcome.failure is None:
+            self._library.containers.forget(str(seen.file.path))
+
+    def _record_failure(self, seen: ParsedOutcome) -> None:
+        outcome = seen.outcome
+        # The failure of a member carries the time of its container: it is noted anew whenever it is met.
+        if outcome.failure is None or not (seen.tried or outcome.container):
             return
-        if library.source(path) is not None:  # its old text no longer stands in the file
-            library.mark_missing(path)
-        failure, size, mtime_ns = outcome.failure, seen.file.size, seen.file.mtime_ns
-        library.record_failure(
+        path, failure = str(outcome.path), outcome.failure
+        if self._library.source(path) is not None:  # its old text no longer stands in the file
+            self._library.mark_missing(path)
+        size, mtime_ns = seen.file.size, seen.file.mtime_ns
+        self._library.record_failure(
             FailureRecord(path, size, mtime_ns, failure.code, failure.message, failure.remedy, time.time())
         )
-        return
-    if parsed is None:
-        _note_return(library, seen)
-        return
-    source = SourceFile(path, parsed.size, parsed.mtime_ns)
-    library.clear_failure(path)
-    if outcome.state is FileState.UNCHANGED:
-        library.touch(source)
-    elif outcome.state is FileState.COPY:
-        library.add_path(parsed.document_id, source)
-    else:
-        library.add(parsed.document_id, source, parsed.title, parsed.media_type, parsed.text, parsed.warnings)
+
+    def _record_document(self, seen: ParsedOutcome) -> None:
+        outcome, parsed = seen.outcome, seen.parsed
+        assert parsed is not None
+        source = SourceFile(str(outcome.path), parsed.size, parsed.mtime_ns)
+        self._library.clear_failure(source.path)
+        if outcome.state is FileState.UNCHANGED:
+            self._library.touch(source)
+            return
+        if outcome.state is FileState.COPY:
+            try:
+                self._library.add_path(parsed.document_id, source)
+            except DocumentNotFound:  # its other file has just changed
+                pass
+            else:
+                return
+        self._library.add(
+            parsed.document_id, source, parsed.title, parsed.media_type, parsed.text, parsed.warnings
+        )
+
+    def _note_return(self, seen: ParsedOutcome, document_id: str) -> None:
+        """A file that was away and came back unchanged is not missing any more: --prune must not take it."""
+        source = SourceFile(str(seen.outcome.path), seen.file.size, seen.file.mtime_ns)
+        if seen.outcome.container is not None:
+            self._library.touch(source)  # it is still in its container
+            return
+        document = self._library.document(document_id)
+        if document.missing or len(document.paths) > 1:  # of several, any may be the one that was away
+            self._library.touch(source)
 
 
-def _note_return(library: Library, seen: ParsedOutcome) -> None:
-    """A file that was away and came back unchanged is not missing any more: --prune must not take it."""
-    document = library.document(str(seen.outcome.document_id))
-    if document.missing or len(document.paths) > 1:  # of several, any may be the one that was away
-        library.touch(SourceFile(str(seen.file.path), seen.file.size, seen.file.mtime_ns))
+class _Gone:
+    """Known files below the scanned folders that are not there any more, or that a rule leaves out now."""
+
+    def __init__(self, library: Library, folders: Sequence[str], found: ScanResult) -> None:
+        self._library = library
+        self._folders = folders
+        self._found = found
+        self._known: set[str] = {path for folder in folders for path in library.containers.below(folder)}
+        present = {str(file.path) for file in found.files} | {str(file.path) for file in found.skipped}
+        self._containers = [path for path in self._known if path not in present and self._is_gone(path)]
+        self._files: dict[str, None] = {}
+        for folder in folders:
+            for source, _ in library.sources(folder):
+                path = source.path
+                if path not in present and not self._is_member(path) and self._is_gone(path):
+                    self._files[path] = None
+
+    def __bool__(self) -> bool:
+        return bool(self._files or self._containers)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Files and containers; the members of a container that is gone are not named."""
+        return tuple(sorted((*self._files, *self._containers)))
+
+    def mark(self) -> None:
+        """Mark them as missing, and forget the failures of files that are gone."""
+        library = self._library
+        for folder in self._folders:
+            self._known.update(library.containers.below(folder))
+        with library.batch():
+            for path in self._files:
+                library.mark_missing(path)
+            for path in self._containers:
+                library.containers.forget(path)
+            for failure in library.failures():
+                if (
+                    _lies_below(failure.path, self._folders)
+                    and not self._is_member(failure.path)
+                    and self._is_gone(failure.path)
+                ):
+                    library.clear_failure(failure.path)
+
+    def _is_member(self, path: str) -> bool:
+        """Whether it is part of a container: those are marked when that is gone through."""
+        return os.path.dirname(path) in self._known  # noqa: PTH120  (names may hold any bytes)
+
+    def _is_gone(self, path: str) -> bool:
+        return self._found.is_ignored(path) or _is_nothing(path)
 
 
-def _gone(library: Library, folders: Sequence[str], found: ScanResult) -> list[str]:
-    """Known files below the scanned folders that are not there any more."""
-    present = {str(file.path) for file in found.files} | {str(file.path) for file in found.skipped}
-    gone: list[str] = []
-    for folder in folders:
-        known = [source.path for source, _ in library.sources(folder)]
-        gone += [path for path in known if path not in present and _is_gone(path)]
-    return list(dict.fromkeys(gone))
-
-
-def _is_gone(path: str) -> bool:
+def _is_nothing(path: str) -> bool:
     """Whether there is certainly nothing at `path`; a folder that may not be entered proves nothing."""
     try:
         os.stat(path)  # noqa: PTH116  (names may hold any bytes)
@@ -246,6 +255,10 @@ def _is_gone(path: str) -> bool:
 
 def _lies_below(path: str, folders: Sequence[str]) -> bool:
     return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def _source(file: ScannedFile) -> SourceFile:
+    return SourceFile(str(file.path), file.size, file.mtime_ns)
 
 
 def only_file(path: Path) -> ScannedFile:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ingest.reader import Reader
+from ingest.reader import READ_SLICE_TOKENS, Reader
 from ingest.volumes import cut
 from kvfiles.errors import ContextOverflow
 from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
@@ -108,6 +108,7 @@ def read_volume(
     *,
     on_slice: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    slice_tokens: int = READ_SLICE_TOKENS,
 ) -> SnapshotRecord:
     """Read one volume and keep its snapshot; safe at any moment: the row is written last.
 
@@ -132,6 +133,7 @@ def read_volume(
             about=about,
             on_slice=on_slice,
             cancelled=cancelled,
+            slice_tokens=slice_tokens,
         )
         codec = str(profile.description["codec"])
         return library.put_snapshot(document.id, volume.ordinal, profile.id, scratch, len(tokens), codec)

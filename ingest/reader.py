@@ -118,10 +118,12 @@ class Reader:
         about: dict[str, object],
         on_slice: Callable[[int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        slice_tokens: int = READ_SLICE_TOKENS,
     ) -> int:
         """Prefill `tokens` after the prefix and write the snapshot to `path`; returns its size in bytes.
 
-        Raises Cancelled between slices (nothing is written then), ContextOverflow, StorageError.
+        `on_slice(n)` is called after every `slice_tokens` tokens with the number read so far.  Raises
+        Cancelled between slices (nothing is written then), ContextOverflow, StorageError.
         """
         n_prefix = len(self._setup.prefix)
         with self._reading() as context:
@@ -133,7 +135,7 @@ class Reader:
                 logits="none",
                 on_slice=on_slice,
                 cancelled=cancelled,
-                slice_tokens=READ_SLICE_TOKENS,
+                slice_tokens=slice_tokens,
             )
             return self._save(context, path, tokens, n_prefix, self._setup.codec, about)
 

@@ -12,23 +12,24 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
 from ingest import frames
 from ingest.child_process import ChildDied, ChildProcess, ChildTimeout, ReplyTooLarge, python_module
 from ingest.errors import FAILURE_CODES, IngestError, ParseFailure, printable
-from ingest.parsers.base import Limits
+from ingest.parsers.base import Limits, Member, MemberPage
 from ingest.scan import ScannedFile
 from library.records import DocumentText, PageSpan
 
 FILES_PER_CHILD = 500
 START_TIMEOUT_S = 60.0
 DEFAULT_LIMITS = Limits()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class ParsedFile:
 class ParserPool:
     """Keeps one parser process warm; replaces it after a crash, a time-out or `files_per_child` files.
 
-    Not for use from several threads at once.
+    Not for use from several threads at once, but for `stop`.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, *, files_per_child: int = FILES_PER_CHILD) -> None:
@@ -59,6 +60,7 @@ class ParserPool:
         self._files_per_child = files_per_child
         self._child: ChildProcess | None = None
         self._n_served = 0
+        self._is_stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +76,13 @@ class ParserPool:
             self._child.close()
             self._child = None
 
+    def stop(self) -> None:
+        """End the parser process from another thread; what it is doing for this one fails as "broken"."""
+        self._is_stopped = True
+        child = self._child
+        if child is not None:
+            child.kill()
+
     def parse(self, file: ScannedFile) -> ParsedFile:
         """Read and parse one file.
 
@@ -81,17 +90,37 @@ class ParserPool:
             ParseFailure: the file cannot be read; its code, message and remedy say why.
             IngestError: the parser process cannot be started.
         """
+        return self._ask_about(file, {}, _parsed_file)
+
+    def members(self, file: ScannedFile, offset: int) -> MemberPage | None:
+        """List members of a container from `offset` on (0, or a `next_offset`); None when it is none.
+
+        Raises as `parse`; also ParseFailure "changed": its size or time is not as scanned.
+        """
+        return self._ask_about(file, {"stamp": [file.size, file.mtime_ns], "list": offset}, _member_page)
+
+    def parse_member(self, file: ScannedFile, member: Member) -> ParsedFile:
+        """Read and parse one member of a container; its id is the hash of its bytes.  Raises as `members`."""
+        wish = {"stamp": [file.size, file.mtime_ns], "member": [member.start, member.stop]}
+        parsed = self._ask_about(file, wish, _parsed_file)
+        if parsed.document_id != member.digest:
+            raise ParseFailure("changed", subject=file.path)
+        return parsed
+
+    def _ask_about(
+        self, file: ScannedFile, wish: Mapping[str, object], read: Callable[[dict[str, Any]], T]
+    ) -> T:
         path = os.fspath(file.path)
-        request = frames.pack({"path": os.fsencode(path).decode("latin-1"), "parser": file.parser})
+        request = {"path": os.fsencode(path).decode("latin-1"), "parser": file.parser, **wish}
         try:
-            payload = self._exchange(request)
+            payload = self._exchange(frames.pack(request))
         except ChildTimeout:
             raise ParseFailure("timeout", subject=path, detail=f"{self._limits.wall_s:g} s") from None
         except ReplyTooLarge:
             raise ParseFailure("too-large", subject=path, detail="too much text") from None
         except ChildDied as death:
             raise _death_failure(death, path, self._limits) from None
-        return self._read_reply(payload, path)
+        return self._read_reply(payload, path, read)
 
     def _exchange(self, request: bytes) -> bytes:
         if self._n_served >= self._files_per_child:
@@ -103,11 +132,13 @@ class ParserPool:
             except ChildDied as death:
                 # It may have died between two files, for no fault of this one: the exit status of
                 # a process that was killed for its memory looks the same, so ask once more.
-                if not _is_kill(death):
+                if self._is_stopped or not _is_kill(death):
                     raise
-        self._child = self._start()
+        self._child = child = self._start()
         self._n_served = 1
-        return self._ask(self._child, request)
+        if self._is_stopped:
+            child.kill()
+        return self._ask(child, request)
 
     def _ask(self, child: ChildProcess, request: bytes) -> bytes:
         try:
@@ -133,18 +164,17 @@ class ParserPool:
             ) from error
         return child
 
-    def _read_reply(self, payload: bytes, path: str) -> ParsedFile:
+    def _read_reply(self, payload: bytes, path: str, read: Callable[[dict[str, Any]], T]) -> T:
         try:
             reply = orjson.loads(payload)
-            if "failure" in reply:
-                failure = _failure(reply["failure"], path)
-                if failure.code == "memory":
-                    self.close()  # the child ends itself after that
-            else:
-                return _parsed_file(reply["document"])
+            if "failure" not in reply:
+                return read(reply)
+            failure = _failure(reply["failure"], path)
         except (ValueError, KeyError, TypeError) as error:
             self.close()
             raise ParseFailure("broken", subject=path, detail="the parser's reply makes no sense") from error
+        if failure.code == "memory":
+            self.close()  # the child ends itself after that
         raise failure
 
 
@@ -180,7 +210,16 @@ def _failure(reply: dict[str, Any], path: str) -> ParseFailure:
     return ParseFailure(code, subject=path, detail=detail, remedy=printable(remedy))
 
 
-def _parsed_file(reply: dict[str, Any]) -> ParsedFile:
+def _member_page(answer: dict[str, Any]) -> MemberPage | None:
+    if answer["members"] is None:
+        return None
+    members = tuple(Member(int(start), int(stop), str(sha)) for start, stop, sha in answer["members"])
+    following = answer["next"]
+    return MemberPage(members, None if following is None else int(following))
+
+
+def _parsed_file(answer: dict[str, Any]) -> ParsedFile:
+    reply = answer["document"]
     pages = [(str(label), str(text)) for label, text in reply["pages"]]
     return ParsedFile(
         document_id=str(reply["id"]),

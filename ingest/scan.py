@@ -1,9 +1,9 @@
-"""Finds the files to ingest: folders are walked in a fixed order, nothing is opened.
+"""Finds the files to ingest: folders are walked in a fixed order, no document is opened.
 
-Left out in silence: hidden files and folders (a leading dot) inside a walked folder.  Left out with a
-reason: unsupported kinds, links that lead out of the folder, pipes, sockets and devices, files over the
-size limit, folders that cannot be listed.  A path that the user names is taken even when it is
-hidden or a link.
+Left out by rule (see ingest.ignore) and counted: hidden names, what ignore files name, a short list of
+defaults.  Left out with a reason each: unsupported kinds, links that lead out of the folder, pipes,
+sockets and devices, files over the size limit, folders that cannot be listed.  A path that the
+user names is taken whatever the rules say, even when it is hidden or a link.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.errors import FAILURE_CODES, NothingToIngest, PathProblem, printable
-from ingest.parsers import parser_for_suffix, readable_kinds
+from ingest.ignore import DEFAULT, FolderRules, is_cache
+from ingest.parsers import is_container, parser_for_suffix, readable_kinds
 from ingest.parsers.base import Limits
 
 _MAX_SUFFIXES_SHOWN = 12
@@ -51,10 +52,30 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan found, in the order of the paths given and of names within a folder."""
+    """What a scan found, in the order of the paths given and of names within a folder.
+
+    `ignored` maps the path of each file and folder that a rule left out to the kind of the rule (see
+    `FolderRules.leaves_out`); what is below such a folder was not looked at.  `warnings` name rules that
+    could not be applied.
+    """
 
     files: tuple[ScannedFile, ...]
     skipped: tuple[SkippedFile, ...]
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def n_ignored(self) -> dict[str, int]:
+        """How many files and folders each kind of rule left out; a folder counts once."""
+        return dict(sorted(Counter(self.ignored.values()).items()))
+
+    def is_ignored(self, path: str) -> bool:
+        """Whether a rule left out this absolute path, or a folder above it."""
+        while path not in self.ignored:
+            above = os.path.dirname(path)  # noqa: PTH120  (names may hold any bytes)
+            if above == path:
+                return False
+            path = above
+        return True
 
     def require_files(self) -> None:
         """Do nothing when there is a file to read.
@@ -66,6 +87,11 @@ class ScanResult:
             return
         readable = readable_kinds()
         if not self.skipped:
+            if self.ignored:
+                raise NothingToIngest(
+                    f"ignore rules leave everything out: {ignored_in_words(self.n_ignored())}",
+                    remedy="name the files themselves, or use --no-ignore",
+                )
             raise NothingToIngest("there are no files", remedy=f"these kinds can be read: {readable}")
         unsupported = Counter(
             file.path.suffix.lower() or "no suffix" for file in self.skipped if file.code == "unsupported"
@@ -89,25 +115,45 @@ class ScanResult:
         )
 
 
-def scan(paths: Sequence[Path], limits: Limits = Limits()) -> ScanResult:  # noqa: B008  (frozen)
+def ignored_in_words(counts: Mapping[str, int]) -> str:
+    """For a person: "3 hidden, 1 by default, 2 by .gitignore"."""
+    return ", ".join(
+        f"{n:,} {kind}" if kind == "hidden" else f"{n:,} by {kind}" for kind, n in counts.items()
+    )
+
+
+def scan(
+    paths: Sequence[Path],
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    *,
+    no_ignore: bool = False,
+) -> ScanResult:
     """List the readable files under `paths` (files and folders).
 
-    A file that is reached twice is listed once.
+    A file that is reached twice is listed once.  With `no_ignore` no rule leaves anything out.
 
     Raises:
         PathProblem: one of `paths` does not exist or may not be read.
     """
-    walk = _Walk(limits.max_file_bytes)
+    walk = _Walk(limits, no_ignore=no_ignore)
     for path in paths:
         walk.take_named(os.fspath(path))
-    return ScanResult(tuple(walk.files.values()), tuple(walk.skipped.values()))
+    for taken in walk.files:  # named by itself beside a folder whose rules leave it out
+        walk.ignored.pop(taken, None)
+    return ScanResult(
+        tuple(walk.files.values()), tuple(walk.skipped.values()), walk.ignored, tuple(walk.warnings)
+    )
 
 
 class _Walk:
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, limits: Limits, *, no_ignore: bool) -> None:
         self.files: dict[str, ScannedFile] = {}
         self.skipped: dict[str, SkippedFile] = {}
-        self._max_bytes = max_bytes
+        self.ignored: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self._limits = limits
+        self._no_ignore = no_ignore
+        self._inodes: set[tuple[int, int]] = set()
 
     def take_named(self, named: str) -> None:
         """A path from the command line: a file, or a folder with all that is in it."""
@@ -129,36 +175,50 @@ class _Walk:
             self._take(path, status)
 
     def _take_folder(self, root: str) -> None:
-        links: list[tuple[str, str]] = []
-        stack = [root]
+        links: list[str] = []
+        stack = [(root, FolderRules())]
         while stack:
-            folder = stack.pop()
+            folder, outer = stack.pop()
             try:
                 with os.scandir(folder) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)
             except OSError as error:
                 self._skip_unlisted(folder, error)
                 continue
+            names = {entry.name for entry in entries}
+            rules = outer if self._no_ignore else outer.inside(folder, names)
+            self.warnings += rules.warnings
+            if folder != root and self._is_cache(folder, names, outer):
+                self.ignored[folder] = DEFAULT
+                continue
             subfolders: list[str] = []
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
                 try:
-                    if entry.is_symlink():
-                        links.append((entry.path, os.path.realpath(entry.path)))
-                    elif entry.is_dir(follow_symlinks=False):
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if not self._no_ignore:
+                        kind = rules.leaves_out(entry.path, entry.name, is_folder=is_folder)
+                        if kind is not None:
+                            self.ignored[entry.path] = kind
+                            continue
+                    if is_folder:
                         subfolders.append(entry.path)
+                    elif entry.is_symlink():
+                        links.append(entry.path)
                     else:
                         self._take(entry.path, entry.stat(follow_symlinks=False))
                 except OSError as error:
                     self._skip_unlisted(entry.path, error)
-            stack.extend(reversed(subfolders))
-        self._take_links(os.path.realpath(root), links)
+            stack.extend((path, rules) for path in reversed(subfolders))
+        if links:
+            self._take_links(os.path.realpath(root), links)
 
-    def _take_links(self, root: str, links: list[tuple[str, str]]) -> None:
+    def _is_cache(self, folder: str, names: set[str], outer: FolderRules) -> bool:
+        return not self._no_ignore and is_cache(folder, names) and not outer.takes_back(folder)
+
+    def _take_links(self, root: str, links: list[str]) -> None:
         """Links to files inside the folder count when the file is not listed anyway; no others do."""
-        listed = {os.path.realpath(path) for path in self.files}
-        for path, target in links:
+        for path in links:
+            target = os.path.realpath(path)
             if os.path.commonpath((root, target)) != root:
                 self._skip(
                     path,
@@ -166,14 +226,14 @@ class _Walk:
                     "a link that leads out of the folder",
                     "name what it points to, to ingest it",
                 )
-            elif target not in listed:
-                try:
-                    status = os.stat(target)  # noqa: PTH116
-                except OSError:
-                    self._skip(path, "link", "a link to nothing", "repair or remove the link")
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    self._take(path, status)
+                continue
+            try:
+                status = os.stat(target)  # noqa: PTH116
+            except OSError:
+                self._skip(path, "link", "a link to nothing", "repair or remove the link")
+                continue
+            if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in self._inodes:
+                self._take(path, status)
 
     def _take(self, path: str, status: os.stat_result) -> None:
         if path in self.files or path in self.skipped:
@@ -185,11 +245,15 @@ class _Walk:
         if parser is None:
             reason, remedy = FAILURE_CODES["unsupported"]
             self._skip(path, "unsupported", reason, remedy)
-        elif status.st_size > self._max_bytes:
+            return
+        limits = self._limits
+        max_bytes = limits.max_container_bytes if is_container(parser.name) else limits.max_file_bytes
+        if status.st_size > max_bytes:
             reason, remedy = FAILURE_CODES["too-large"]
-            sizes = f"{status.st_size / 1e6:,.0f} MB, the limit is {self._max_bytes / 1e6:,.0f} MB"
+            sizes = f"{status.st_size / 1e6:,.0f} MB, the limit is {max_bytes / 1e6:,.0f} MB"
             self._skip(path, "too-large", f"{reason} ({sizes})", remedy)
         else:
+            self._inodes.add((status.st_dev, status.st_ino))
             self.files[path] = ScannedFile(Path(path), status.st_size, status.st_mtime_ns, parser.name)
 
     def _skip(self, path: str, code: str, reason: str, remedy: str) -> None:

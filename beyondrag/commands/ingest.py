@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     from beyondrag.engine import Engine
     from beyondrag.estimate import Estimate
     from beyondrag.settings import Settings
-    from ingest.indexing import FileOutcome, FileState, IndexReport
+    from ingest.outcomes import FileOutcome, IndexReport
+    from ingest.parsers.base import Limits
     from ingest.pipeline import PendingVolume
-    from ingest.scan import ScanResult
     from library.store import Library
 
 EXIT_INPUT = 4
 MAX_WAIT_S = 86_400
+MAX_FILE_MB = 20_000
 
 _EPILOG = """examples:
   beyondrag ingest ~/Contracts                 show the plan, ask, read
   beyondrag ingest ~/Contracts --dry-run       only show what would be done
   beyondrag ingest report.pdf --index-only     make it searchable; it is read when first asked about
   beyondrag ingest ~/Contracts --prune --yes   also remove what is no longer in the folder
+  beyondrag ingest --failed                    list files that could not be read, and what to do
+  beyondrag ingest --retry-failed              try all of these again
+
+Inside folders, what .gitignore and .beyondragignore name is left out, and hidden files, node_modules,
+__pycache__ and the like; .beyondragignore has the last word (!name takes a file back).
+Paths named here are always taken.  Each message of a mailbox (.mbox) is a document of its own.
 
 Stop with Ctrl-C at any time: finished documents are kept, and running the same command goes on."""
 
@@ -41,7 +48,7 @@ def add_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=parents,
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a file or a folder")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
     parser.add_argument(
         "--index-only",
@@ -52,6 +59,17 @@ def add_parser(
     parser.add_argument("--prune", action="store_true", help="remove documents whose files are gone")
     parser.add_argument(
         "--retry-failed", action="store_true", help="try files again that failed before and have not changed"
+    )
+    parser.add_argument(
+        "--failed", action="store_true", help="list the files that could not be read, and change nothing"
+    )
+    parser.add_argument(
+        "--no-ignore",
+        action="store_true",
+        help="leave nothing out: no ignore files, hidden names or defaults",
+    )
+    parser.add_argument(
+        "--max-size", type=_megabytes, metavar="MB", help="leave out larger files (200; mailboxes: 20,000)"
     )
     parser.add_argument(
         "--wait",
@@ -70,11 +88,36 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _megabytes(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAX_FILE_MB:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_FILE_MB:,} megabytes")
+    return value
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.commands.ingest_failed import list_failed
+    from beyondrag.errors import UsageError
     from beyondrag.settings import settings_from
 
+    if not (args.paths or args.failed or args.retry_failed):
+        raise UsageError("names no file or folder", subject="ingest", remedy="beyondrag ingest FOLDER")
     settings = settings_from(args)
+    if args.failed:
+        return list_failed(args.paths, settings.library, console)
     return _dry_run(args, settings, console) if args.dry_run else _ingest(args, settings, console)
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    from dataclasses import replace
+
+    from ingest.parsers.base import Limits
+
+    limits = Limits()
+    if args.max_size is None:
+        return limits
+    size = args.max_size * 1_000_000
+    return replace(limits, max_file_bytes=size, max_container_bytes=size)
 
 
 # ------------------------------------------------------------------------ the plan alone
@@ -82,8 +125,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Scan and parse, change nothing: tokens are estimated from characters unless documents are known."""
+    from beyondrag.commands.ingest_failed import paths_to_ingest
+    from beyondrag.commands.ingest_words import (
+        counts_in_words,
+        counts_json,
+        failure_json,
+        print_left_out,
+    )
     from beyondrag.estimate import estimate
     from ingest.indexing import FileState, look
+    from ingest.outcomes import Tally
     from ingest.scan import scan
     from library.errors import LibraryError
     from library.store import Library
@@ -96,13 +147,14 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
         if type(error) is not LibraryError or not _is_free(settings.library):
             raise
     try:
-        found = scan(args.paths)
+        limits = _limits(args)
+        found = scan(paths_to_ingest(args.paths, library), limits, no_ignore=args.no_ignore)
         found.require_files()
-        counts = dict.fromkeys(FileState, 0)
+        tally = Tally()
         n_chars = 0
         failures: list[FileOutcome] = []
-        for seen in look(library, found.files, retry_failed=args.retry_failed):
-            counts[seen.outcome.state] += 1
+        for seen in look(library, found.files, retry_failed=args.retry_failed, limits=limits):
+            tally.add(seen.outcome)
             if seen.outcome.failure is not None:
                 failures.append(seen.outcome)
             elif seen.parsed is not None and seen.outcome.state in (FileState.NEW, FileState.CHANGED):
@@ -112,18 +164,20 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
             console.json(
                 {
                     "dry_run": True,
-                    "files": {state.value: n for state, n in counts.items()},
+                    "files": counts_json(tally.files),
+                    "messages": counts_json(tally.members),
                     "skipped": len(found.skipped),
+                    "ignored": found.n_ignored(),
                     "estimated_tokens": cost.tokens,
                     "estimated_bytes": cost.size_bytes,
                     "estimated_seconds": None if cost.seconds is None else round(cost.seconds, 1),
-                    "failures": [_failure_json(outcome) for outcome in failures],
+                    "failures": [failure_json(outcome) for outcome in failures],
                 }
             )
         else:
-            console.out(_counts_in_words(counts))
+            console.out(counts_in_words(tally.files, tally.members))
             console.out(_estimate_in_words(cost, n_chars))
-            _print_problems(console, found, failures)
+            print_left_out(console, found, failures)
     finally:
         if library is not None:
             library.close()
@@ -147,6 +201,7 @@ def _estimate_in_words(cost: Estimate, n_chars: int) -> str:
 
 
 def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from beyondrag.commands.ingest_words import summary_json
     from beyondrag.interrupts import interruptible
     from library.store import Library
 
@@ -156,7 +211,7 @@ def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> i
         interruptible(lambda: console.note("stopping; press Ctrl-C again to stop at once")) as cancelled,
     ):
         report = _index(args, library, console, cancelled)
-        summary: dict[str, object] = _summary(report)
+        summary = summary_json(report)
         if not args.index_only:
             read = _read(args, settings, library, report, console, cancelled)
             if read is not None:
@@ -169,7 +224,9 @@ def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> i
 def _index(
     args: argparse.Namespace, library: Library, console: Console, cancelled: Callable[[], bool]
 ) -> IndexReport:
-    from ingest.indexing import FileState, index
+    from beyondrag.commands.ingest_failed import paths_to_ingest
+    from beyondrag.commands.ingest_words import print_report
+    from ingest.indexing import index
 
     with console.progress(None, "files") as progress:
 
@@ -178,22 +235,16 @@ def _index(
 
         report = index(
             library,
-            args.paths,
+            paths_to_ingest(args.paths, library),
             retry_failed=args.retry_failed,
             prune=args.prune,
+            no_ignore=args.no_ignore,
+            limits=_limits(args),
             on_file=on_file,
             cancelled=cancelled,
         )
     if not console.wants_json:
-        console.out(_counts_in_words({state: report.count(state) for state in FileState}))
-        _print_problems(console, report.scan, [o for o in report.outcomes if o.failure is not None])
-        for outcome in report.outcomes:
-            for warning in outcome.warnings:
-                console.warn(f"{outcome.path.name}: {warning}")
-        if report.missing and not args.prune:
-            console.note(
-                f"known files that are gone: {len(report.missing)}; their documents stay until --prune"
-            )
+        print_report(console, report, pruned=args.prune)
     return report
 
 
@@ -293,46 +344,3 @@ def _read_pending(
             f"({done / max(seconds, 1e-9):.0f} tokens/s); snapshots {amount_in_words(size, 'bytes')}"
         )
     return {"volumes": len(pending), "tokens": done, "seconds": round(seconds, 3), "size_bytes": size}
-
-
-# --------------------------------------------------------------------------------- words
-
-
-def _counts_in_words(counts: Mapping[FileState, int]) -> str:
-    return "files: " + ", ".join(
-        f"{n} {state.value}" for state, n in counts.items() if n or state.value == "new"
-    )
-
-
-def _print_problems(console: Console, found: ScanResult, failures: list[FileOutcome]) -> None:
-    for outcome in failures:
-        assert outcome.failure is not None
-        console.warn(f"{outcome.path}: {outcome.failure.message}; try: {outcome.failure.remedy}")
-    unsupported = [file for file in found.skipped if file.code == "unsupported"]
-    for file in found.skipped:
-        if file.code != "unsupported":
-            console.warn(f"{file.path}: {file.reason}; try: {file.remedy}")
-    if unsupported:
-        suffixes = sorted({file.path.suffix or "(no suffix)" for file in unsupported})
-        console.note(f"{len(unsupported)} files of other kinds were left alone: {', '.join(suffixes[:12])}")
-
-
-def _failure_json(outcome: FileOutcome) -> dict[str, str]:
-    assert outcome.failure is not None
-    return {
-        "path": str(outcome.path),
-        "code": outcome.failure.code,
-        "reason": outcome.failure.message,
-        "remedy": outcome.failure.remedy,
-    }
-
-
-def _summary(report: IndexReport) -> dict[str, object]:
-    from ingest.indexing import FileState
-
-    return {
-        "files": {state.value: report.count(state) for state in FileState},
-        "skipped": len(report.scan.skipped),
-        "missing": len(report.missing),
-        "failures": [_failure_json(o) for o in report.outcomes if o.failure is not None],
-    }

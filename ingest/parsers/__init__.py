@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ingest.errors import ParseFailure
-from ingest.parsers.base import Limits, ParsedDocument, ParsedPage, Parser
+from ingest.parsers.base import Container, Limits, ParsedDocument, ParsedPage, Parser
 from ingest.parsers.delimited import CsvParser
 from ingest.parsers.epub import EpubParser
 from ingest.parsers.mail import MailParser
+from ingest.parsers.mailbox import MailboxParser
 from ingest.parsers.markdown import MarkdownParser
 from ingest.parsers.notebook import NotebookParser
 from ingest.parsers.opendocument import OdtParser
@@ -28,6 +29,8 @@ __all__ = [
     "ParsedPage",
     "Parser",
     "agreeing_parser",
+    "container_named",
+    "is_container",
     "parser_for_suffix",
     "readable_kinds",
     "readable_suffixes",
@@ -68,6 +71,22 @@ def agreeing_parser(name: str, data: bytes) -> Parser:
     return parser
 
 
+def is_container(name: str) -> bool:
+    """Whether the files of the parser `name` hold many documents."""
+    return name in _CONTAINERS
+
+
+def container_named(name: str) -> Container:
+    """The parser `name`, to list and read members with.
+
+    Raises:
+        ParseFailure: "unsupported": it reads no containers.
+    """
+    if name not in _CONTAINERS:
+        raise ParseFailure("unsupported", detail=f"no container {name!r}")
+    return _CONTAINERS[name]
+
+
 def _parser_for_attachment(suffix: str, data: bytes) -> Parser:
     parser = parser_for_suffix(suffix)
     if parser is None:
@@ -75,6 +94,7 @@ def _parser_for_attachment(suffix: str, data: bytes) -> Parser:
     return agreeing_parser(parser.name, data)
 
 
+_MAILBOXES = MailboxParser(_parser_for_attachment)
 PARSERS: tuple[Parser, ...] = (
     TextParser(),
     MarkdownParser(),
@@ -90,8 +110,10 @@ PARSERS: tuple[Parser, ...] = (
     OdtParser(),
     EpubParser(),
     RtfParser(),
-    MailParser(_parser_for_attachment),
+    MailParser(_parser_for_attachment, _MAILBOXES),
+    _MAILBOXES,
 )
 
 _BY_SUFFIX = {suffix: parser for parser in PARSERS for suffix in parser.suffixes}
 _BY_NAME = {parser.name: parser for parser in PARSERS}
+_CONTAINERS = {parser.name: parser for parser in PARSERS if isinstance(parser, Container)}

@@ -9,7 +9,7 @@ from ingest.errors import ParseFailure
 from ingest.parsers.base import ParsedDocument, ParsedPage
 from ingest.parsers.sanitise import direction_warning, sanitise
 from ingest.parsers.sections import MAX_LABEL_CHARS
-from ingest.parsers.titles import choose_title, first_line, shorten
+from ingest.parsers.titles import choose_title, shorten, title_in_text
 
 MAX_WARNINGS = 20
 
@@ -17,7 +17,8 @@ MAX_WARNINGS = 20
 def assemble(
     pages: Iterable[ParsedPage], *titles: str, stem: str, warnings: Iterable[str] = ()
 ) -> ParsedDocument:
-    """A document of the `pages` that hold text; its title is the first of `titles` that is not empty.
+    """A document of the `pages` that hold text; its title is the first of `titles` that is not empty,
+    else what its text or its file is called.
 
     Raises:
         ParseFailure: "empty".
@@ -31,7 +32,7 @@ def assemble(
             clean.append(ParsedPage(shorten(page.label, MAX_LABEL_CHARS), text.text))
     if not clean:
         raise ParseFailure("empty", remedy="nothing to read; leave it out")
-    title = choose_title(*titles, first_line(clean[0].text), stem=stem)
+    title = choose_title(*titles, title_in_text(clean[0].text, stem), stem=stem)
     return ParsedDocument(title, tuple(clean), (*bounded(warnings), *direction_warning(n_direction)))
 
 

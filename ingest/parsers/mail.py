@@ -1,4 +1,4 @@
-"""E-mail: single messages (EML) and mailboxes (MBOX), one document a file, one place a message.
+"""E-mail: a message with its headers, its body, and the files attached to it.
 
 Headers that a reader sees come first, then the body: its plain text, or the text of its HTML form.  Attached
 files of a known kind are read as well and follow their message; messages within messages too.
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -17,99 +19,99 @@ from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage, Parser
 from ingest.parsers.decoding import decode
 from ingest.parsers.flow import join_blocks
+from ingest.parsers.mbox_format import MARK, split
 from ingest.parsers.titles import shorten
 from ingest.parsers.webpage import web_text
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-MAX_MESSAGES = 10_000
 MAX_PARTS = 1_000  # of one message
 MAX_DEPTH = 10  # of messages within messages
 _MAX_SUBJECT_CHARS = 40
+_MAX_TITLE_CHARS = 120
 _MAX_HEADER_CHARS = 2_000
+_MAX_RAW_HEADER_CHARS = 20_000  # making sense of a header takes a thousand times its size in memory
+_MAX_SENDER_CHARS = 60
+_MAIL = frozenset({"mail", "mailbox"})
+_HEADER = re.compile(rb"\s*(?:[!-9;-~]{1,100}:[^\n]*\n)")
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date", "Subject")
-_FROM_LINE = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]{0,500}\n")
-_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 PickParser = Callable[[str, bytes], Parser]
 """The parser for a file of this suffix and content; `ParseFailure` when there is none."""
 
 
 class MailParser:
-    """``.eml`` and ``.mbox``.  Attachments are read by the parser that `pick` names."""
+    """``.eml``.  Attachments are read by the parser that `pick` names."""
 
     name = "mail"
     media_type = "message/rfc822"
-    suffixes = frozenset({".eml", ".mbox", ".mbx"})
+    suffixes = frozenset({".eml"})
 
-    def __init__(self, pick: PickParser) -> None:
+    def __init__(self, pick: PickParser, mailboxes: Parser) -> None:
         self._pick = pick
+        self._mailboxes = mailboxes
 
     def parse(self, data: bytes, stem: str, limits: Limits) -> ParsedDocument:
-        """Read all messages; see `base.Parser.parse`.
-
-        Raises:
-            ParseFailure: also "too-large": more than `MAX_MESSAGES` messages.
-        """
-        if not data.strip():
-            raise ParseFailure("empty", remedy="nothing to read; leave it out")
-        if b"\0" in data[:1000]:
-            raise ParseFailure("binary")
-        from email import policy
-        from email.parser import BytesParser
-
-        messages = list(_split(data))
-        reader = _Reader(self._pick, limits)
-        pages: list[ParsedPage] = []
-        for number, raw in enumerate(messages, start=1):
-            place = f"message {number}" if len(messages) > 1 else "message"
-            try:
-                pages += reader.pages(BytesParser(policy=policy.default).parsebytes(raw), place, 0)
-            except (ParseFailure, MemoryError):
-                raise
-            except Exception as error:  # the standard library stumbles over some malformed headers
-                if len(messages) == 1:
-                    raise ParseFailure("broken", detail=f"{type(error).__name__}: {error}") from error
-                reader.warnings.append(f"{place} could not be read: {type(error).__name__}")
-        title = reader.subject if len(messages) == 1 else stem
-        return assemble(pages, title, stem=stem, warnings=reader.warnings)
+        """Read a message; a mailbox under this name is read as one.  See `base.Parser.parse`."""
+        if data.startswith(MARK):
+            return self._mailboxes.parse(data, stem, limits)
+        check_is_mail(data)
+        return parse_message(data.lstrip(), stem, self._pick, limits)
 
 
-def _split(data: bytes) -> Iterator[bytes]:
-    """The messages of a mailbox; a file that does not begin like one is a single message.
+def check_is_mail(data: bytes) -> None:
+    """Raises ParseFailure: "empty", "binary" or "broken": neither a mailbox nor a message."""
+    if not data.strip():
+        raise ParseFailure("empty", remedy="nothing to read; leave it out")
+    if b"\0" in data[:1000]:
+        raise ParseFailure("binary")
+    if not data.startswith(MARK) and not _HEADER.match(data):
+        raise ParseFailure("broken", detail="it does not begin with the headers of a message")
+
+
+def parse_message(
+    raw: bytes, stem: str, pick: PickParser, limits: Limits, *, in_mailbox: bool = False
+) -> ParsedDocument:
+    """One message as a document, called by its subject; `in_mailbox` adds day and sender to that.
 
     Raises:
-        ParseFailure: "broken" (neither a mailbox nor a message) or "too-large".
+        ParseFailure: it cannot be read.
     """
-    if not data.startswith(b"From "):
-        if not re.match(rb"\s*(?:[!-9;-~]{1,100}:[^\n]*\n)", data):
-            raise ParseFailure("broken", detail="it does not begin with the headers of a message")
-        yield data.lstrip()
-        return
-    lines = list(_FROM_LINE.finditer(data))
-    if len(lines) > MAX_MESSAGES:
-        raise ParseFailure(
-            "too-large",
-            detail=f"{len(lines):,} messages, the limit is {MAX_MESSAGES:,}",
-            remedy="split the mailbox into smaller ones, for example one a year",
-        )
-    ends = [line.start() for line in lines[1:]] + [len(data)]
-    for line, end in zip(lines, ends, strict=True):
-        yield _QUOTED_FROM.sub(rb"\1", data[line.end() : end])
+    reader = MailReader(pick, limits)
+    try:
+        pages = reader.read(raw, "message")
+    except (ParseFailure, MemoryError):
+        raise
+    except Exception as error:  # the standard library stumbles over some malformed headers
+        raise ParseFailure("broken", detail=f"{type(error).__name__}: {error}") from error
+    title = reader.subject
+    if in_mailbox:
+        about = ", ".join(part for part in (reader.day, reader.sender) if part)
+        title = f"{shorten(title or 'Message', _MAX_TITLE_CHARS)} ({about})" if about else title
+    return assemble(pages, title, stem=stem, warnings=reader.warnings)
 
 
-class _Reader:
-    """Reads messages; `warnings` gather what was left out, `subject` is that of the first message."""
+class MailReader:
+    """Reads messages; `warnings` gather what was left out; `subject`, `day` and `sender` are those of the
+    first message, "" when unknown."""
 
     def __init__(self, pick: PickParser, limits: Limits) -> None:
         self.warnings: list[str] = []
         self.subject = ""
+        self.day = ""
+        self.sender = ""
         self._pick = pick
         self._limits = limits
         self._n_attached = 0
 
-    def pages(self, message: EmailMessage, place: str, depth: int) -> Iterator[ParsedPage]:
+    def read(self, raw: bytes, place: str) -> list[ParsedPage]:
+        """The message and what is attached to it; `place` is what to call it."""
+        message = _message(raw)
+        self.day, self.sender = self.day or _day(message), self.sender or _sender(message)
+        return list(self._pages(message, place, 0))
+
+    def _pages(self, message: EmailMessage, place: str, depth: int) -> Iterator[ParsedPage]:
         if depth == 0:
             self._n_attached = 0
         subject = _header(message, "Subject")
@@ -170,7 +172,7 @@ class _Reader:
             if inner is not None and depth < MAX_DEPTH:
                 self._n_attached += 1
                 root = place.partition(", attached message")[0]
-                yield from self.pages(inner, f"{root}, attached message {self._n_attached}", depth + 1)
+                yield from self._pages(inner, f"{root}, attached message {self._n_attached}", depth + 1)
             else:
                 self.warnings.append(f"{place}: an attached message was not read")
             return
@@ -179,9 +181,10 @@ class _Reader:
         try:
             data = _payload(part)
             parser = self._pick(path.suffix, data)
-            if isinstance(parser, MailParser) and depth >= MAX_DEPTH:
-                raise ParseFailure("unsupported", detail="too many messages within messages")
-            document = parser.parse(data, path.stem, self._limits)
+            if parser.name in _MAIL:
+                found = self._attached_mail(data, place, depth)
+            else:
+                found = self._attached_document(parser, data, place, path)
         except ParseFailure as failure:
             self.warnings.append(f"{place}: attachment {name} was not read: {failure.message}")
             return
@@ -190,9 +193,35 @@ class _Reader:
         except Exception as error:  # a broken attachment must not cost the mailbox
             self.warnings.append(f"{place}: attachment {name} was not read: {type(error).__name__}")
             return
-        self.warnings += [f"{place}, {name}: {warning}" for warning in document.warnings]
-        for page in document.pages:
-            yield ParsedPage(f"{shorten(f'{place}, {name}', 50)}, {page.label}", page.text)
+        yield from found
+
+    def _attached_document(self, parser: Parser, data: bytes, place: str, path: PurePath) -> list[ParsedPage]:
+        document = parser.parse(data, path.stem, self._limits)
+        self.warnings += [f"{place}, {path}: {warning}" for warning in document.warnings]
+        label = shorten(f"{place}, {path}", 50)
+        return [ParsedPage(f"{label}, {page.label}", page.text) for page in document.pages]
+
+    def _attached_mail(self, data: bytes, place: str, depth: int) -> list[ParsedPage]:
+        """Messages and mailboxes attached as files: as deep as attached messages, and no deeper."""
+        check_is_mail(data)
+        if depth >= MAX_DEPTH:
+            raise ParseFailure("unsupported", detail="too many messages within messages")
+        messages = split(data) if data.startswith(MARK) else iter([data.lstrip()])
+        root = place.partition(", attached message")[0]
+        pages: list[ParsedPage] = []
+        for raw in islice(messages, MAX_PARTS):
+            self._n_attached += 1
+            pages += self._pages(_message(raw), f"{root}, attached message {self._n_attached}", depth + 1)
+        if next(messages, None) is not None:
+            self.warnings.append(f"{place}: of an attached mailbox {MAX_PARTS} messages were read")
+        return pages
+
+
+def _message(raw: bytes) -> EmailMessage:
+    from email import policy
+    from email.parser import BytesParser
+
+    return BytesParser(policy=policy.default).parsebytes(raw)
 
 
 def _preferred(alternatives: list[EmailMessage]) -> list[EmailMessage]:
@@ -215,13 +244,13 @@ def _payload(part: EmailMessage) -> bytes:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    """A header in plain words; "" when it is missing or cannot be made sense of."""
-    try:
-        return shorten(str(message.get(name, "")), _MAX_HEADER_CHARS)
-    except (ValueError, LookupError, IndexError, AttributeError, TypeError):
+    """A header in plain words, as it stands when it cannot be made sense of; "" when it is missing."""
+    raw = str(next((value for key, value in message.raw_items() if key.lower() == name.lower()), ""))
+    if len(raw) <= _MAX_RAW_HEADER_CHARS:
         # The standard library's header parser stumbles over some malformed addresses and dates.
-        raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
-        return shorten(str(raw), _MAX_HEADER_CHARS)
+        with suppress(ValueError, LookupError, AttributeError, TypeError):
+            return shorten(str(message.get(name, "")), _MAX_HEADER_CHARS)
+    return shorten(raw, _MAX_HEADER_CHARS)
 
 
 def _day(message: EmailMessage) -> str:
@@ -231,3 +260,14 @@ def _day(message: EmailMessage) -> str:
         return parsedate_to_datetime(_header(message, "Date")).date().isoformat()
     except (ValueError, TypeError, IndexError, OverflowError):
         return ""
+
+
+def _sender(message: EmailMessage) -> str:
+    """The name of the sender, the address when there is no name."""
+    from email.utils import parseaddr
+
+    try:
+        name, address = parseaddr(_header(message, "From"))
+    except (ValueError, TypeError, IndexError):
+        return ""
+    return shorten(name or address, _MAX_SENDER_CHARS)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.sections import MAX_LABEL_CHARS, PREAMBLE_LABEL, HeadingPath
 from ingest.parsers.text import line_pages, readable_text
-from ingest.parsers.titles import choose_title, first_line, shorten
+from ingest.parsers.titles import choose_title, shorten, title_in_text
 
 __all__ = ["MAX_LABEL_CHARS", "PREAMBLE_LABEL", "MarkdownParser"]
 
@@ -51,7 +51,7 @@ class MarkdownParser:
         headings = list(_headings(text, body))
         pages = _sections(text, headings) if headings else line_pages(text)
         heading = headings[0].text if headings else ""
-        title = choose_title(front_title, heading, first_line(text[body:]), stem=stem)
+        title = choose_title(front_title, heading, title_in_text(text[body:], stem), stem=stem)
         return ParsedDocument(title, tuple(pages), warnings)
 
 

@@ -19,7 +19,7 @@ from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.quality import MAX_UNREADABLE_SHARE, looks_enciphered, unreadable_share
 from ingest.parsers.sanitise import direction_warning, sanitise
-from ingest.parsers.titles import authored, choose_title, first_line, shorten
+from ingest.parsers.titles import authored, choose_title, shorten, title_in_text
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
@@ -81,7 +81,7 @@ class PdfParser:
         text = "".join(page.text for page in parsed)
         if looks_enciphered(text):
             raise ParseFailure("garbled", detail="its letters are not those of any language")
-        title = choose_title(_metadata_title(reader), first_line(text), stem=stem)
+        title = choose_title(_metadata_title(reader), title_in_text(text, stem), stem=stem)
         return ParsedDocument(title, tuple(parsed), (*_warnings(pages), *direction_warning(n_direction)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.sections import PREAMBLE_LABEL, HeadingPath
 from ingest.parsers.text import line_pages, readable_text
-from ingest.parsers.titles import choose_title, first_line, shorten
+from ingest.parsers.titles import choose_title, shorten, title_in_text
 
 _ADORNMENTS = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _MIN_SHORT_LINE = 4  # characters: shorter underlines count only when they are as long as the title
@@ -39,7 +39,7 @@ class RstParser:
         text, warnings = readable_text(data)
         headings = list(_headings(text))
         pages = _sections(text, headings) if headings else line_pages(text)
-        title = choose_title(headings[0].text if headings else "", first_line(text), stem=stem)
+        title = choose_title(headings[0].text if headings else "", title_in_text(text, stem), stem=stem)
         return ParsedDocument(title, tuple(pages), warnings)
 
 

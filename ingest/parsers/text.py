@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.decoding import decode
 from ingest.parsers.sanitise import direction_warning, sanitise
-from ingest.parsers.titles import choose_title, first_line
+from ingest.parsers.titles import choose_title, title_in_text
 
 LINES_PER_PAGE = 60
 PARAGRAPH_REACH = 15
-_HEAD_CHARS = 1000
-_DECLARED_TITLE = re.compile(r"^title:[ \t]*(\S.*)", re.IGNORECASE | re.MULTILINE)
 
 
 class TextParser:
@@ -28,8 +25,7 @@ class TextParser:
         """Decode, clean and cut into pages of `LINES_PER_PAGE` lines; see `base.Parser.parse`."""
         del limits  # the size was checked before the file was read
         text, warnings = readable_text(data)
-        declared = _DECLARED_TITLE.search(text[:_HEAD_CHARS])  # as in the head of RFC, PEP and mail files
-        title = choose_title(declared[1] if declared else "", first_line(text), stem=stem)
+        title = choose_title(title_in_text(text, stem), stem=stem)
         return ParsedDocument(title, tuple(line_pages(text)), warnings)
 
 

@@ -13,6 +13,7 @@ from format_files import docx, outcome, parse, text_of, w_p
 
 from ingest.errors import ParseFailure
 from ingest.parsers import mail
+from ingest.parsers import mailbox as mailbox_parser
 
 HOSTILE_HEADERS = (
     b'Subject: =?utf-8?b?////?=\nFrom: "\xff <@@,,;:>\nTo: (((((\nDate: Thu, 99 Foo 99999\nCc: a:b;c:d;,\n'
@@ -96,7 +97,7 @@ def test_mailboxes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         parse(".mbox", one * 100_000)
     assert caught.value.code == "too-large"
     assert "split" in caught.value.remedy
-    monkeypatch.setattr(mail, "MAX_MESSAGES", 3)
+    monkeypatch.setattr(mailbox_parser, "MAX_MESSAGES", 3)
     assert len(parse(".mbox", one * 3).pages) == 3
 
 

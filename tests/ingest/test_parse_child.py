@@ -46,7 +46,7 @@ def test_every_outcome_is_an_answer(
 ) -> None:
     (tmp_path / "a.txt").write_text("x")
     monkeypatch.setattr(parse_child, "agreeing_parser", lambda *_: Misbehaving(outcome))
-    reply = parse_child.answer(str(tmp_path / "a.txt"), "text", Limits())
+    reply = parse_child.answer(str(tmp_path / "a.txt"), {"parser": "text"}, Limits())
     assert reply["failure"]["code"] == code
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest import reading
 from ingest.errors import ParseFailure
-from ingest.reading import read_whole
+from ingest.reading import OpenFile, read_whole
 
 
 def code_of(path: Path, max_bytes: int = 1000) -> str:
@@ -35,8 +34,8 @@ def test_all_bytes_and_their_hash(tmp_path: Path, size: int) -> None:
 def test_short_reads_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(range(256)))
-    read = os.read
-    monkeypatch.setattr(os, "read", lambda fd, n: read(fd, min(n, 7)))
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, n, at: pread(fd, min(n, 7), at))
     assert read_whole(path, 1000).data == bytes(range(256))
 
 
@@ -59,10 +58,10 @@ def test_refusals_of_the_system(
     path = tmp_path / "a"
     path.write_text("x")
 
-    def refuse(fd: int, n_bytes: int) -> bytes:
+    def refuse(fd: int, n_bytes: int, offset: int) -> bytes:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "read", refuse)
+    monkeypatch.setattr(os, "pread", refuse)
     assert code_of(path) == code
 
 
@@ -86,15 +85,31 @@ def test_a_change_while_reading_is_noticed(
 ) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
-    read_up_to = reading._read_up_to
+    read_at = OpenFile.read_at
 
-    def meddle(fd: int, n_bytes: int) -> bytes:
+    def meddle(self: OpenFile, offset: int, n_bytes: int) -> bytes:
         if when == "before the read":
             change(path)
-        data = read_up_to(fd, n_bytes)
+        data = read_at(self, offset, n_bytes)
         if when == "after the read":
             change(path)
         return data
 
-    monkeypatch.setattr(reading, "_read_up_to", meddle)
+    monkeypatch.setattr(OpenFile, "read_at", meddle)
     assert code_of(path) == "changed"
+
+
+def test_a_range_has_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"0123456789")
+    with OpenFile(path, 1000) as file:
+        part = file.read_range(2, 6, 4)
+        assert (part.data, part.size) == (b"2345", 10)
+        assert part.document_id == hashlib.sha256(b"2345").hexdigest()
+        file.require_stamp(10, path.stat().st_mtime_ns)
+        for start, stop, max_bytes, code in ((2, 7, 4, "too-large"), (8, 12, 100, "changed")):
+            with pytest.raises(ParseFailure) as caught:
+                file.read_range(start, stop, max_bytes)
+            assert caught.value.code == code
+        with pytest.raises(ParseFailure):
+            file.require_stamp(9, path.stat().st_mtime_ns)

@@ -254,7 +254,7 @@ def test_a_child_that_cannot_start_is_no_fault_of_the_file(
 def test_a_reply_without_sense_is_a_failure(tmp_path: Path, reply: object) -> None:
     payload = frames.pack(reply)[frames.PREFIX.size :]
     with ParserPool() as pool, pytest.raises(ParseFailure) as caught:
-        pool._read_reply(payload, "a.txt")
+        pool._read_reply(payload, "a.txt", sandbox._parsed_file)
     assert caught.value.code == "broken"
 
 

@@ -69,7 +69,7 @@ def test_a_page_ends_with_its_paragraph_when_that_is_near() -> None:
         ("Civil code\n", "Civil code"),
         ("xii\n- 4 -\nIll\n", "Ill"),
         ("+++\n***\n", "stem"),
-        ("word " * 100, ("word " * 39).strip() + "…"),
+        ("word " * 100, ("word " * 19).strip() + "…"),
     ],
 )
 def test_title_of_a_text(source: str, title: str) -> None:
