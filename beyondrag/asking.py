@@ -36,6 +36,8 @@ def reply_room(n_documents: int, max_tokens: int) -> int:
 class Asking:
     """Asks `question` over `documents`, whose `tokens` stand in sequence 0 of `context`.
 
+    `before` is plain text in front of the question, in the same turn.  `about` is what the answer is
+    checked against where the question alone does not say what it is about.
     After `run` is exhausted `reply` is complete; the context then holds leftovers behind the documents.
     """
 
@@ -48,12 +50,16 @@ class Asking:
         documents: Sequence[ReadDocument],
         tokens: Tokens,
         cancelled: Callable[[], bool] | None = None,
+        *,
+        before: str = "",
+        about: str | None = None,
     ) -> None:
         self._model, self._context, self._frame = model, context, frame
         self._question, self._documents, self._cancelled = question, documents, cancelled
+        self._before, self._about = before, about or question
         self._generator = Generator(context, lookup=tokens)
         self._generating_s = 0.0
-        self.reply = Reply(question, (), (), (), "")
+        self.reply = Reply(self._about, (), (), (), "")
 
     @property
     def tokens_per_s(self) -> float:
@@ -64,11 +70,11 @@ class Asking:
         """Yield the reply as it is made.  Raises Cancelled, ContextOverflow, DecodeError."""
         model, frame = self._model, self._frame
         about = self._subjects()
-        asked = frame.asked_tokens(model, self._question)
+        asked = np.concatenate([model.tokenize(self._before), frame.asked_tokens(model, self._question)])
         behind_question = self._context.end(0) + len(asked)
         start = model.tokenize(line_start(about[0] if about else ""))
         self._generator.feed(np.concatenate([asked, frame.reply_tokens(model), start]), self._cancelled)
-        answerer = Answerer(model, self._generator, self._question, self._documents, self._cancelled)
+        answerer = Answerer(model, self._generator, self._about, self._documents, self._cancelled)
         began = time.perf_counter()
         yield from answerer.run(about, max_tokens)
         self._generating_s = time.perf_counter() - began
@@ -80,12 +86,12 @@ class Asking:
             self.reply = replace(self.reply, again=again)
 
     def _subjects(self) -> list[str]:
-        """What the question names in one document only, when it names something in two or more of them."""
+        """What is asked about in one document only, when that is so for two or more of them."""
         texts: dict[str, str] = {}
         for document in self._documents:
             before = texts.get(document.chosen.id, document.chosen.title)
             texts[document.chosen.id] = f"{before}\n{document.text.text}"
         if len(texts) < 2:
             return []
-        named = [subject for subject in subjects(self._question, list(texts.values())) if subject]
+        named = [subject for subject in subjects(self._about, list(texts.values())) if subject]
         return named if len(named) > 1 else []

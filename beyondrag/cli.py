@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from beyondrag.commands import app as app_command
 from beyondrag.commands import ask as ask_command
+from beyondrag.commands import doctor as doctor_command
 from beyondrag.commands import ingest as ingest_command
 from beyondrag.commands import inspect as inspect_command
 from beyondrag.commands import library as library_command
 from beyondrag.commands import models as models_command
+from beyondrag.commands import watch as watch_command
 from beyondrag.console import Console
 from beyondrag.errors import UsageError
 from beyondrag.failures import internal_error
@@ -28,10 +31,13 @@ if TYPE_CHECKING:
 _DESCRIPTION = "Answers questions over whole documents, offline: each document is read once and kept read."
 _EPILOG = """\
 examples:
+  beyondrag                                  open the app
   beyondrag models pull                      fetch the default model (1.1 GB)
   beyondrag ingest ~/Documents/reports       read a folder
   beyondrag ask "Who signed the agreement?"  ask about it
   beyondrag library list                     what has been read
+  beyondrag watch ~/Documents/reports        read what comes and changes there
+  beyondrag doctor                           is everything in order?
   beyondrag eval --help                      measure answers, hallucinations and compression
 
 environment:
@@ -51,7 +57,16 @@ exit codes:
 """
 _STOPPED = "stopped; finished work is kept"
 
-_COMMANDS = (ingest_command, ask_command, models_command, library_command, inspect_command)
+_COMMANDS = (
+    app_command,
+    ingest_command,
+    ask_command,
+    models_command,
+    library_command,
+    inspect_command,
+    watch_command,
+    doctor_command,
+)
 """In the order of the help."""
 
 _NOT_GIVEN = {
@@ -141,10 +156,10 @@ def _run(arguments: list[str], console: Console) -> int:
         args = parser.parse_args(arguments, argparse.Namespace(**_NOT_GIVEN))
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
-    if args.run is None:
+    if args.run is None and (args.json or not app_command.fits_the_terminal()):
         parser.print_help()
         return UsageError.exit_code
-    run: Run = args.run
+    run: Run = args.run or app_command.run
     console = Console(wants_json=args.json, verbose=args.verbose, color=not args.no_color)
     with _logging(sys.stderr, verbose=args.verbose):
         return _guarded(lambda: run(args, console), console)

@@ -9,6 +9,9 @@ from typing import Literal
 from library.records import DocumentRecord, SnapshotRecord, Volume
 from library.store import Library
 
+PAGE = 500
+"""Documents whose rows are read at a time."""
+
 State = Literal["ready", "indexed", "stale", "missing"]
 
 
@@ -35,27 +38,46 @@ class DocumentState:
         return sum(snapshot.size_bytes for snapshot in self.snapshots)
 
 
-def document_states(library: Library, profile_id: str | None) -> list[DocumentState]:
-    """All documents in the order in which they were added.  `profile_id` None: nothing was read with the
-    current model yet, so every snapshot is stale."""
-    snapshots: dict[str, list[SnapshotRecord]] = {}
-    for snapshot in library.snapshots():
-        snapshots.setdefault(snapshot.document_id, []).append(snapshot)
-    return [
-        _state(library, document, profile_id, snapshots.get(document.id, ()))
-        for document in library.documents()
-    ]
+def document_states(
+    library: Library, profile_id: str | None, *, limit: int | None = None, offset: int = 0
+) -> list[DocumentState]:
+    """Up to `limit` documents (None: all) after the first `offset`, in the order in which they were added.
+
+    `profile_id` None: nothing was read with the current model yet, so every snapshot is stale.
+    """
+    states: list[DocumentState] = []
+    while limit is None or len(states) < limit:
+        wanted = PAGE if limit is None else min(PAGE, limit - len(states))
+        page = library.page(wanted, offset + len(states))
+        states += _states(library, page, profile_id)
+        if len(page) < wanted:
+            break
+    return states
 
 
 def document_state(library: Library, document: DocumentRecord, profile_id: str | None) -> DocumentState:
     """One document's state; see `document_states`."""
-    return _state(library, document, profile_id, library.snapshots(document.id))
+    return _states(library, [document], profile_id)[0]
+
+
+def _states(
+    library: Library, documents: Sequence[DocumentRecord], profile_id: str | None
+) -> list[DocumentState]:
+    ids = [document.id for document in documents]
+    snapshots = library.snapshots_among(ids)
+    volumes = library.volumes_among(ids, profile_id) if profile_id else {}
+    return [
+        _state(document, profile_id, volumes.get(document.id, ()), snapshots.get(document.id, ()))
+        for document in documents
+    ]
 
 
 def _state(
-    library: Library, document: DocumentRecord, profile_id: str | None, snapshots: Sequence[SnapshotRecord]
+    document: DocumentRecord,
+    profile_id: str | None,
+    volumes: Sequence[Volume],
+    snapshots: Sequence[SnapshotRecord],
 ) -> DocumentState:
-    volumes = library.volumes(document.id, profile_id) if profile_id else ()
     held = {snapshot.ordinal for snapshot in snapshots if snapshot.profile_id == profile_id}
     n_ready = sum(1 for volume in volumes if volume.ordinal in held)
     state: State = "indexed"

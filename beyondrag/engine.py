@@ -6,17 +6,23 @@ Knows no screens.  Everything happens in the calling thread; events are yielded 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from beyondrag.chunk_rag.candidates import ChunkFinder
+from beyondrag.chunk_rag.turn import ChunkTurn
+from beyondrag.desk import Desk
+from beyondrag.dialogue import Dialogue, Occupancy
 from beyondrag.events import Event
+from beyondrag.fidelity_verdict import fidelity_warnings
+from beyondrag.follow_up import EarlierTurn
 from beyondrag.prompt import document_text, make_frame
 from beyondrag.reading import profile_for
 from beyondrag.settings import Settings
-from beyondrag.turn import AskOptions, Desk, Turn, check_question
+from beyondrag.turn import AskOptions, Turn, check_question
 from ingest.reader import PrefixFacts, Reader, ReadingSetup
 from kvfiles import kernels
 from kvfiles.codecs import codec_named
@@ -27,13 +33,17 @@ from library.store import Library
 
 
 class Engine:
-    """Opens the configured model; raises model errors.  A context manager; not thread-safe."""
+    """Opens the configured model; raises model errors.  A context manager; not thread-safe.
+
+    `warnings` are lines for the user: a codec that is known to fail on this model.
+    """
 
     def __init__(self, settings: Settings, library: Library) -> None:
         started = time.perf_counter()
         self.library = library
         self.settings = settings
         path, self.profile = profile_for(settings)
+        self.warnings = fidelity_warnings(settings, path, self.profile.model_sha256)
         with ExitStack() as opened:
             self.model = Model(path, gpu_layers=settings.gpu_layers)
             opened.callback(self.model.close)
@@ -74,6 +84,8 @@ class Engine:
             )
             self._opened = opened.pop_all()
         self._facts: PrefixFacts | None = None
+        self._occupancy = Occupancy()
+        self._chunks = ChunkFinder(library, lambda word: len(self.model.tokenize(word)))
         self.open_s = time.perf_counter() - started
 
     def __enter__(self) -> Self:
@@ -111,9 +123,36 @@ class Engine:
         ContextOverflow, model, library and storage errors.
         """
         started = time.perf_counter()
-        turn = Turn(self.desk, check_question(question), options or AskOptions(), cancelled)
+        text = check_question(question)
         facts = self.prepare()
+        turn = Turn(self.desk, options or AskOptions(), facts, cancelled, started=started, open_s=self.open_s)
         try:
-            yield from turn.run(facts, started=started, open_s=self.open_s)
+            yield from turn.run(text)
         finally:
-            self.context.clear()
+            self._vacate()
+
+    def dialogue(self, earlier: Sequence[EarlierTurn] = ()) -> Dialogue:
+        """A conversation whose documents stay in the context between questions, after `earlier` turns.
+
+        Several may be open; a question outside of one, or in another one, takes its documents away.
+        """
+        return Dialogue(self.desk, self.prepare, self._occupancy, earlier, open_s=self.open_s)
+
+    def ask_chunks(
+        self, question: str, options: AskOptions | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Iterator[Event]:
+        """Answer `question` as chunk-RAG does, for comparison; `ChunksRead` comes first, `Done` last.
+
+        Of the options, `documents` (their chunks alone), `check` and `max_tokens` count.  Raises as `ask`.
+        """
+        text = check_question(question)
+        self.prepare()
+        turn = ChunkTurn(self.desk, self._chunks, options or AskOptions(), cancelled)
+        try:
+            yield from turn.run(text, open_s=self.open_s)
+        finally:
+            self._vacate()
+
+    def _vacate(self) -> None:
+        self.context.clear()
+        self._occupancy.holder = None

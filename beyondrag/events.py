@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from library.records import Passage
+
+ReadFrom = Literal["snapshot", "prefill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextChoice:
+    """The first event of a question in a dialogue: `kept` says that the documents of the question before
+    stay in the context, `why` says in words why they do or do not ("" for a first question)."""
+
+    kept: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """Retrieval is done: what will be read, and what is left out and why."""
 
@@ -119,11 +131,53 @@ class ReadingDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """A chunk that is read in place of whole documents: text[start:end] of its document, on `page`."""
+
+    document_id: str
+    path: str
+    title: str
+    page: str
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksRead:
+    """The search of chunk-RAG is done: the chunks that will be read, best first, and their tokens."""
+
+    chunks: tuple[ChunkRead, ...]
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPart:
+    """A document (or chunk) at positions first .. stop-1 of the context.
+
+    `read_from` is where its K and V come from: its snapshot, coded with `codec`, or a prefill for this
+    question, kept as `codec` names the context's cache.  `bits` is the size of one K or V value.
+    """
+
+    document: ChosenDocument
+    first: int
+    stop: int
+    read_from: ReadFrom
+    codec: str
+    bits: float
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
-    """The documents stand in the context."""
+    """The documents stand in the context: `n_tokens` with the prompt's prefix, which comes before `parts`.
+
+    `seconds` is 0 when they stood there already.
+    """
 
     n_tokens: int
     seconds: float
+    parts: tuple[PlacedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +209,14 @@ class Done:
     answer: Answer
 
 
-Event = Chosen | ReadingDocument | Attached | EvidenceDelta | EvidenceChecked | AnswerDelta | Done
+Event = (
+    ContextChoice
+    | Chosen
+    | ChunksRead
+    | ReadingDocument
+    | Attached
+    | EvidenceDelta
+    | EvidenceChecked
+    | AnswerDelta
+    | Done
+)

@@ -11,17 +11,12 @@ questions are always plain text and cannot end the user's turn.
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jinja2 import TemplateError
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from beyondrag.errors import AppError
+from beyondrag.templates import TemplateExhausted, TemplateProblem, filled_in
 from kvfiles.runtime.model import Model, Tokens
 from library.wording import one_line
 
@@ -97,48 +92,35 @@ def _render(model: Model, template: str, closing: str) -> str:
     user = f"{_DOCUMENTS}Question: {_QUESTION}{closing}"
     with_system = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
     without_system = [{"role": "user", "content": f"{SYSTEM}\n\n{user}"}]
-    problem: Exception | None = None
+    problem = "it drops the message"
     for messages in (with_system, without_system):  # some templates refuse a system message
         try:
             text = render_template(model, template, messages)
-        except Exception as error:  # a template is a program that we did not write
-            problem = error
+        except TemplateProblem as error:
+            problem = str(error)
             continue
-        if text.count(_DOCUMENTS) == 1 and text.count(_QUESTION) == 1 and SYSTEM in text:
+        once = text.count(_DOCUMENTS) == 1 and text.count(_QUESTION) == 1
+        if once and SYSTEM in text and text.index(_DOCUMENTS) < text.index(_QUESTION):
             return text
-    raise AppError(
-        f"the model's chat template cannot be used ({one_line(str(problem or 'it drops the message'), 200)})",
-        subject=str(model.path),
-        remedy="use an instruction-tuned model with a standard chat template",
-    )
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, which lets `10 ** 10 ** 10` and `"a" * 10 ** 12` through: refused here."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if not numbers or (operator == "**" and right > 64):
-            raise SecurityError(f"{operator} is not for these values in a template")
-        return super().call_binop(context, operator, left, right)
+    raise _unusable(model, problem)
 
 
 def render_template(model: Model, template: str, messages: list[dict[str, str]]) -> str:
-    """The chat `template` of a GGUF filled in, in a sandbox; raises whatever the template does wrong."""
+    """The chat `template` of a GGUF filled in, within limits on what it can reach and what it may cost.
 
-    def refuse(message: str) -> str:
-        raise TemplateError(message)
+    Raises:
+        TemplateProblem: it is wrong or refuses these messages; other messages may do.
+        AppError: it takes too much time or memory, or its text is too long.
+    """
+    try:
+        return filled_in(template, tuple((message["role"], message["content"]) for message in messages))
+    except TemplateExhausted as error:
+        raise _unusable(model, str(error)) from error
 
-    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
-        messages=messages,
-        add_generation_prompt=True,
-        bos_token="",
-        eos_token="",
-        raise_exception=refuse,
-        strftime_now=lambda form: datetime.date(2025, 1, 1).strftime(
-            form
-        ),  # a fixed date keeps the prefix fixed
+
+def _unusable(model: Model, why: str) -> AppError:
+    return AppError(
+        f"the model's chat template cannot be used ({one_line(why, 200)})",
+        subject=str(model.path),
+        remedy="use an instruction-tuned model with a standard chat template",
     )

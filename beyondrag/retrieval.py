@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from beyondrag.evidence import FoldedText
@@ -14,8 +15,14 @@ PASSAGES = 3
 PINNED_SEARCH_LIMIT = 100
 """How deep the search looks for the passages of pinned documents."""
 MAX_SUBJECT_WORDS = 12
+LINK_DEPTH = 10
+"""How deep the search looks for documents that better ones name by their titles."""
+MIN_TITLE_LETTERS = 4
+MAX_SHARE = 0.25
+"""A name that more documents hold than this, such as the company's own, tells none from the others."""
 
 _QUOTED = re.compile(r"[\"“][^\"”]{2,200}[\"”]")
+_IN_BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")
 _WORD = re.compile(r"[^\W_]+(?:[-.'’][^\W_]+)*")
 
 
@@ -29,11 +36,11 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowed:
-    """The hits that matter, and the names of documents that add nothing to them."""
+class Found:
+    """The hits to read, best first, and the names of documents that add nothing to them."""
 
     hits: tuple[Hit, ...]
-    dropped: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,31 @@ class Selection:
     left_out: tuple[str, ...]
 
 
-def find_hits(library: Library, question: str, pinned: Sequence[DocumentRecord], top_k: int) -> list[Hit]:
-    """The pinned documents alone when there are any, each once, otherwise the best of the search."""
-    if not pinned:
-        return library.search(question, limit=top_k, passages=PASSAGES)
+def pinned_hits(library: Library, question: str, pinned: Sequence[DocumentRecord]) -> list[Hit]:
+    """The pinned documents, each once, with what the search finds in them."""
     hits = library.search(question, limit=PINNED_SEARCH_LIMIT, passages=PASSAGES)
     by_id = {hit.document.id: hit for hit in hits}
     once = {document.id: document for document in pinned}
     return [by_id.get(document.id) or Hit(document, 0.0, ()) for document in once.values()]
+
+
+def find(library: Library, question: str, top_k: int) -> Found:
+    """The best `top_k` documents of the search, without those that add nothing (`narrow`).
+
+    Others that they name, or that name them, take the free places (`linked`).
+    """
+    hits = library.search(question, limit=max(top_k, LINK_DEPTH), passages=PASSAGES)
+    best = hits[:top_k]
+    folded = {
+        hit.document.id: FoldedText(f"{hit.document.title}\n{library.text(hit.document.id).text}")
+        for hit in best
+    }
+    common = max(1.0, MAX_SHARE * library.count())
+    names = {match[0]: library.n_holding(match[0]) <= common for match in named_words(question)}
+    kept = narrow(names, best, folded)
+    others = [hit for hit in hits if hit not in kept]
+    read = [*kept, *linked(kept, others, folded)[: top_k - len(kept)]]
+    return Found(tuple(read), tuple(hit.document.name for hit in best if hit not in read))
 
 
 def select(
@@ -95,25 +119,49 @@ def _volume_of_best_passage(hit: Hit, volumes: Sequence[Volume]) -> Volume:
     return volumes[0]
 
 
-def narrow(question: str, hits: Sequence[Hit], text_of: Callable[[DocumentRecord], str]) -> Narrowed:
-    """Leave out documents that hold less of what the question names than better ones, and nothing else of it.
+def narrow(names: Mapping[str, bool], hits: Sequence[Hit], folded: Mapping[str, FoldedText]) -> list[Hit]:
+    """Leave out documents that hold fewer of the `names` of a question than better ones, and no other.
 
     A question about "the accident at Belen, NM" is read from the one report that mentions Belen; other
-    reports with a pilot and an age could only mislead.  Documents that hold the same names all stay.
+    reports with a pilot and an age could only mislead.  Documents that hold the same names all stay, and so
+    do those that lack only names that tell nothing (False in `names`).  `folded` holds title and text of
+    every hit by the document's id.
     """
-    names = {m[0] for m in named_words(question)}
     held: set[str] = set()
     kept: list[Hit] = []
-    dropped: list[str] = []
     for hit in hits:
-        folded = FoldedText(f"{hit.document.title}\n{text_of(hit.document)}")
-        own = {name for name in names if folded.find(name) is not None}
-        if own < held:
-            dropped.append(hit.document.name)
+        own = {name for name in names if folded[hit.document.id].find(name) is not None}
+        if own < held and any(names[name] for name in held - own):
             continue
         kept.append(hit)
         held |= own
-    return Narrowed(tuple(kept), tuple(dropped))
+    return kept
+
+
+def linked(kept: Sequence[Hit], others: Sequence[Hit], folded: Mapping[str, FoldedText]) -> list[Hit]:
+    """Those of `others` whose title stands in a kept document, or that hold the title of one.
+
+    The second document of a question over two is often not named by the question but by the first
+    document.  Titles that several hits share name nothing.  Only documents in `folded` are searched.
+    """
+    titles = Counter(_subject(hit) for hit in (*kept, *others))
+
+    def names(hit: Hit, text: FoldedText | None) -> bool:
+        title = _subject(hit)
+        telling = titles[title] == 1 and sum(map(str.isalpha, title)) >= MIN_TITLE_LETTERS
+        return telling and text is not None and text.find(title) is not None
+
+    found = []
+    for other in others:
+        own = folded.get(other.document.id)
+        if any(names(other, folded.get(hit.document.id)) or names(hit, own) for hit in kept):
+            found.append(other)
+    return found
+
+
+def _subject(hit: Hit) -> str:
+    """The document's title without what stands in brackets at its end: "Lilu (mythology)" is about Lilu."""
+    return _IN_BRACKETS.sub("", hit.document.title).strip().casefold()
 
 
 def named_words(question: str) -> list[re.Match[str]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from beyondrag.answering import ReadDocument
 from beyondrag.asking import Asking
+from beyondrag.desk import Desk
 from beyondrag.events import Answer, ChosenDocument, Timings
 from beyondrag.evidence import FoldedText
-from beyondrag.turn import AskOptions, Desk
+from beyondrag.turn import AskOptions
 from beyondrag.verdict import Circumstances, conclude
 from ingest.indexing import only_file
 from ingest.sandbox import parse_in_child

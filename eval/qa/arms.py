@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from beyondrag.chunk_rag.chunks import CHUNK_TOKENS, OVERLAP_TOKENS, Chunk, library_chunks
+from beyondrag.chunk_rag.placing import TOP_CHUNKS
+from beyondrag.chunk_rag.search import Bm25Search, ChunkSearch
 from beyondrag.engine import Engine
 from beyondrag.errors import UsageError
 from beyondrag.turn import ANSWER_TOKENS
-from eval.qa.chunk_rag import TOP_CHUNKS, ChunkSystem
-from eval.qa.chunk_search import Bm25Search, ChunkSearch, DenseSearch, FusedSearch, question_vector
-from eval.qa.chunks import CHUNK_TOKENS, OVERLAP_TOKENS, Chunk, library_chunks
+from eval.qa.chunk_rag import ChunkSystem
+from eval.qa.chunk_search import DenseSearch, FusedSearch, question_vector
 from eval.qa.closed_book import ClosedBook
 from eval.qa.embedder import F32, MODEL_NAME, NETWORK_SHA256, WINDOW_PIECES, Embedder
 from eval.qa.product import DocumentSystem, GoldFiles, Variant

@@ -9,37 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beyondrag.answering import ReadDocument
 from beyondrag.asking import Asking, reply_room
+from beyondrag.chunk_rag.chunks import Chunk
+from beyondrag.chunk_rag.placing import TOP_CHUNKS, context_tokens, frame_chunks, prefill_chunks
+from beyondrag.chunk_rag.search import ChunkSearch, ranking
 from beyondrag.engine import Engine
-from beyondrag.events import AnswerDelta, ChosenDocument, EvidenceChecked, EvidenceDelta
-from beyondrag.evidence import FoldedText
-from beyondrag.prompt import document_text
+from beyondrag.events import AnswerDelta, EvidenceChecked, EvidenceDelta
 from beyondrag.turn import check_question
-from eval.qa.chunk_search import ChunkSearch, ranking
-from eval.qa.chunks import Chunk
 from eval.qa.product import RANKED_DOCUMENTS
 from eval.qa.systems import Cancelled, Given, Seconds, asked, excerpt
 from eval.sets import Question
-from ingest.reader import READ_SLICE_TOKENS
-from kvfiles.runtime.model import Tokens
-from kvfiles.snapshot import Snapshot
-
-TOP_CHUNKS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A chunk as the model reads it."""
-
-    chunk: Chunk
-    tokens: Tokens
-    read: ReadDocument
 
 
 class ChunkSystem:
@@ -81,24 +64,18 @@ class ChunkSystem:
     def _answer(self, text: str, cancelled: Cancelled) -> Given:
         started = time.perf_counter()
         desk, model, context = self._engine.desk, self._engine.model, self._engine.context
-        order = ranking(self._search.scores(text))
+        scores = self._search.scores(text)
+        order = ranking(scores)
         question_tokens = desk.frame.question_tokens(model, text)
         taken = len(desk.prefix) + len(question_tokens) + reply_room(self._top, self._max_tokens)
-        placed = self._place(order, context.n_ctx - taken)
+        best = [(self._chunks[int(index)], float(scores[index])) for index in order[: self._top]]
+        framed = frame_chunks(desk, best, context.n_ctx - taken)
         retrieved = time.perf_counter()
 
-        with Snapshot(desk.library.prefix_path(desk.profile.id), desk.kernels) as prefix:
-            desk.composer.attach(context, [prefix])
-        tokens = np.concatenate([desk.prefix, *(part.tokens for part in placed)])
-        context.decode(
-            tokens[len(desk.prefix) :],
-            len(desk.prefix),
-            logits="none",
-            cancelled=cancelled,
-            slice_tokens=READ_SLICE_TOKENS,
-        )
-
-        asking = Asking(model, context, desk.frame, text, [part.read for part in placed], tokens, cancelled)
+        for _ in prefill_chunks(desk, framed, cancelled):
+            pass
+        tokens = context_tokens(desk, framed)
+        asking = Asking(model, context, desk.frame, text, [part.read for part in framed], tokens, cancelled)
         copies: list[str] = []
         first_token = 0.0
         for event in asking.run(self._max_tokens):
@@ -115,32 +92,13 @@ class ChunkSystem:
             ranked=self._documents(order),
             texts=tuple(
                 excerpt(part.chunk.document_id, part.chunk.title, part.read.text, 0, len(part.read.text.text))
-                for part in placed
+                for part in framed
             ),
             context_tokens=len(tokens),
             prefilled_tokens=len(tokens) - len(desk.prefix),
             seconds=Seconds(retrieved - started, first_token or total, total),
             log_odds=reply.again.log_odds if reply.again else None,
         )
-
-    def _place(self, order: NDArray[np.int64], room: int) -> list[_Placed]:
-        """The best chunks, best first, as many as fit `room` tokens."""
-        desk, model = self._engine.desk, self._engine.model
-        placed: list[_Placed] = []
-        for index in order[: self._top]:
-            chunk = self._chunks[int(index)]
-            part = desk.library.text(chunk.document_id).slice(chunk.start, chunk.end)
-            tokens = model.tokenize(document_text(chunk.title, part.text))
-            if len(tokens) > room:
-                break
-            room -= len(tokens)
-            chosen = ChosenDocument(
-                chunk.document_id, "", chunk.title, 0, chunk.page, len(tokens), 0.0, "prefill", ()
-            )
-            placed.append(
-                _Placed(chunk, tokens, ReadDocument(chosen, part, FoldedText(part.text), chunk.start))
-            )
-        return placed
 
     def _documents(self, order: NDArray[np.int64]) -> tuple[str, ...]:
         """The documents of the chunks in order, each once."""

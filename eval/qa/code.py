@@ -16,10 +16,13 @@ _DECIDING = (
         for name in (
             "answering",
             "asking",
+            "choosing",
             "content",
             "evidence",
             "generation",
+            "placing",
             "prompt",
+            "query",
             "retrieval",
             "second_reading",
             "support",
@@ -27,6 +30,7 @@ _DECIDING = (
             "verdict",
         )
     ),
+    "beyondrag/chunk_rag/*.py",
     "eval/qa/chunk*.py",
     *(f"eval/qa/{name}.py" for name in ("arms", "closed_book", "embedder", "product", "systems")),
 )

@@ -9,6 +9,7 @@ from beyondrag.engine import Engine
 from beyondrag.errors import AppError
 from beyondrag.events import Answer, Attached, ChosenDocument, Done, EvidenceChecked
 from beyondrag.turn import AskOptions
+from eval.qa.filenames import FileNames
 from eval.qa.systems import Cancelled, Given, GivenText, Seconds, asked, excerpt
 from eval.sets import Question, SetError
 from library.store import Library
@@ -104,15 +105,8 @@ class GoldFiles:
     """Finds the documents that a set's `gold_docs` name: file names with or without suffix."""
 
     def __init__(self, library: Library) -> None:
-        self._ids: dict[str, str] = {}
-        self._ambiguous: set[str] = set()
-        for document in library.documents():
-            for path in document.paths:
-                name = path.replace("\\", "/").rsplit("/", 1)[-1]
-                while name:
-                    if self._ids.setdefault(name, document.id) != document.id:
-                        self._ambiguous.add(name)
-                    name = name.rpartition(".")[0]
+        self._ids = {path: document.id for document in library.documents() for path in document.paths}
+        self._names = FileNames(self._ids)
 
     def ids(self, question: Question) -> tuple[str, ...]:
         """The documents, each once.
@@ -120,17 +114,14 @@ class GoldFiles:
         Raises:
             SetError: a name fits no document, or several.
         """
-        found = []
+        found: dict[str, None] = {}
         for name in question.gold_docs:
-            if name in self._ambiguous:
+            fitting = {self._ids[path]: None for path in self._names.find(name, subject=question.id)}
+            if len(fitting) > 1:
                 raise SetError(
-                    f"{name!r} fits several documents", subject=question.id, remedy="write the file's suffix"
-                )
-            if name not in self._ids:
-                raise SetError(
-                    f"the gold document {name!r} is not in the set's library",
+                    f"{name!r} fits several documents",
                     subject=question.id,
-                    remedy="check the name, and whether the file could be read",
+                    remedy="write the file's suffix, or its folder and a slash before it",
                 )
-            found.append(self._ids[name])
-        return tuple(dict.fromkeys(found))
+            found |= fitting
+        return tuple(found)

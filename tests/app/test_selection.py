@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from beyondrag.retrieval import find_hits, select, subjects
+from beyondrag.retrieval import Found, find, pinned_hits, select, subjects
 from library.records import DocumentRecord, DocumentText, Hit, PageSpan, Passage, SourceFile, Volume
 from library.store import Library
 
@@ -85,17 +85,91 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def test_no_more_than_the_best_of_the_search(library: Library) -> None:
-    assert len(find_hits(library, "lamp", [], 2)) == 2
-    assert len(find_hits(library, "lamp", [], 8)) == 3
-    assert find_hits(library, "zeppelin", [], 3) == []
+    assert len(find(library, "lamp", 2).hits) == 2
+    assert len(find(library, "lamp", 8).hits) == 3
+    assert find(library, "zeppelin", 3) == Found((), ())
 
 
 def test_pinned_documents_and_no_others_each_once(library: Library) -> None:
     oven, harbour = library.find("bakery oven"), library.find("harbour lamp")
-    hits = find_hits(library, "the lamp of the harbour", [oven, harbour, oven], 1)
+    hits = pinned_hits(library, "the lamp of the harbour", [oven, harbour, oven])
     assert [h.document.id for h in hits] == [oven.id, harbour.id]
     assert hits[1].passages, "the passages of a pinned document are still found"
-    assert find_hits(library, "zeppelin", [oven], 3) == [Hit(oven, 0.0, ())]
+    assert pinned_hits(library, "zeppelin", [oven]) == [Hit(oven, 0.0, ())]
+
+
+def shelf(path: Path, **texts: str) -> Library:
+    """A library of documents by title."""
+    library = Library.create_or_open(path)
+    with library.writing():
+        for title, text in texts.items():
+            library.add(
+                hashlib.sha256(title.encode()).hexdigest(),
+                SourceFile(f"/docs/{title}.txt", len(text), 1),
+                title.replace("_", " "),
+                "text/plain",
+                DocumentText(text, (PageSpan("1", 0, len(text)),)),
+            )
+    return library
+
+
+FILLER = {f"Letter_{n}": f"A letter about the mill and the river, number {n}." for n in range(12)}
+
+
+def titles(found: Found) -> list[str]:
+    return [hit.document.title for hit in found.hits]
+
+
+def test_documents_that_hold_fewer_names_are_left_out_and_named(tmp_path: Path) -> None:
+    reports = {
+        "First": "The accident at Belen. The pilot was 48.",
+        "Second": "The accident. The pilot was 30.",
+    }
+    with shelf(tmp_path / "library", **reports, **FILLER) as library:
+        found = find(library, "How old was the pilot in the accident at Belen?", 2)
+    assert titles(found) == ["First"]
+    assert found.dropped == ("Second.txt",)
+
+
+def test_a_name_that_stands_nearly_everywhere_drops_nothing(tmp_path: Path) -> None:
+    letters = {f"Letter_{n}": f"Kestrel wrote about the mill, {n}." for n in range(12)}
+    minutes = {"Minutes": "Kestrel met. The pension was raised.", "Memo": "The pension and its cost."}
+    with shelf(tmp_path / "library", **minutes, **letters) as library:
+        found = find(library, "What did the pension of Kestrel cost?", 2)
+    assert sorted(titles(found)) == ["Memo", "Minutes"]
+    assert found.dropped == ()
+
+
+def test_a_document_that_a_better_one_names_takes_a_free_place(tmp_path: Path) -> None:
+    films = {
+        "Silent_Harbour": "Silent Harbour is a film that Ada Quill directed. It was shot in winter.",
+        "Ada_Quill_(director)": "She was born in Trondheim. Her father built ships.",
+        "Noise": "Another film had a director who was ill and stayed in Lund for a year with his sister.",
+    }
+    with shelf(tmp_path / "library", **films, **FILLER) as library:
+        found = find(library, "Where was the director of Silent Harbour born?", 3)
+    assert titles(found)[0] == "Silent Harbour"
+    assert "Ada Quill (director)" in titles(found)
+    assert "Noise" not in titles(found)
+    assert found.dropped in (("Noise.txt",), ())
+
+
+def test_a_title_that_several_documents_share_links_nothing(tmp_path: Path) -> None:
+    text = "Safety Board. The accident at {}. The pilot was {}."
+    with Library.create_or_open(tmp_path / "library") as library:
+        with library.writing():
+            for place, age in (("Belen", 48), ("Boquete", 30), ("Oslo", 61), ("Lund", 25), ("Bergen", 33)):
+                body = text.format(place, age)
+                library.add(
+                    hashlib.sha256(body.encode()).hexdigest(),
+                    SourceFile(f"/docs/{place}.txt", len(body), 1),
+                    "Safety Board",
+                    "text/plain",
+                    DocumentText(body, (PageSpan("1", 0, len(body)),)),
+                )
+        found = find(library, "How old was the pilot in the accident at Belen?", 3)
+    assert [hit.document.name for hit in found.hits] == ["Belen.txt"]
+    assert len(found.dropped) == 2
 
 
 BOQUETE = "Accident at Boquete, Panama. The pilot was 30."

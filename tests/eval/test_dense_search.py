@@ -1,9 +1,7 @@
-"""The searches of chunk-RAG against naive versions."""
+"""Dense and fused searches of chunk-RAG against naive versions."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,56 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.qa.chunk_search import Bm25Search, DenseSearch, FusedSearch, fuse, ranking, terms
+from beyondrag.chunk_rag.search import ranking
+from eval.qa.chunk_search import DenseSearch, FusedSearch, fuse
 from eval.qa.embedder import Embedder, EmbedderMissing, _data
-
-CORPUS = [
-    "Harbour report\nThe keeper at Skerry Point was 48 years old.",
-    "Bakery report\nThe oven of Mill Lane was built in 1921; the oven burns beech wood.",
-    "Mill report\nThe mill grinds oats.",
-]
-
-
-def naive_bm25_plus(
-    corpus: list[str], question: str, k1: float = 1.5, b: float = 0.75, delta: float = 1.0
-) -> list[float]:
-    """Lv and Zhai 2011, equation 3, over unique question terms."""
-    bags = [Counter(terms(text)) for text in corpus]
-    average = sum(sum(bag.values()) for bag in bags) / len(bags)
-    scores = []
-    for bag in bags:
-        length, score = sum(bag.values()), 0.0
-        for term in dict.fromkeys(terms(question)):
-            holders = sum(term in other for other in bags)
-            if holders:
-                tf = bag[term] * (k1 + 1) / (bag[term] + k1 * (1 - b + b * length / average))
-                score += math.log((len(bags) + 1) / holders) * (delta + tf)
-        scores.append(score)
-    return scores
-
-
-@pytest.mark.parametrize(
-    "question", ["Who built the ovens of Mill Lane?", "How old was the keeper?", "zebra"]
-)
-def test_bm25_against_a_naive_version(question: str) -> None:
-    assert Bm25Search(CORPUS).scores(question) == pytest.approx(naive_bm25_plus(CORPUS, question))
-
-
-def test_words_are_stemmed_and_titles_are_found() -> None:
-    search = Bm25Search(CORPUS)
-    assert ranking(search.scores("the BAKERIES"))[0] == 1
-    assert ranking(search.scores("harbours"))[0] == 0
-    assert terms("What was the oven's age?") == ["oven", "s", "age"]
-    assert terms("to be or not to be") == ["to", "be", "or", "not", "to", "be"]  # nothing else is there
-
-
-def test_a_search_over_nothing() -> None:
-    assert len(Bm25Search([]).scores("x")) == 0
-    assert list(Bm25Search(["", "..."]).scores("x")) == [0, 0]
-
-
-def test_equal_scores_keep_the_order_of_the_chunks() -> None:
-    assert list(ranking(np.array([1.0, 2.0, 1.0, 2.0]))) == [1, 3, 0, 2]
 
 
 def test_reciprocal_rank_fusion_by_hand() -> None:

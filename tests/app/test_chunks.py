@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.qa.chunks import cut_chunks, document_chunks
+from beyondrag.chunk_rag.chunks import cut_chunks, document_chunks
 from library.records import DocumentText, PageSpan
 
 WORDS = re.compile(r"\S+")

@@ -1,0 +1,29 @@
+"""What an engine lends to those who answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beyondrag.prompt import PromptFrame
+from ingest.reader import Reader
+from kvfiles.compose import Composer
+from kvfiles.kernels import Kernels
+from kvfiles.runtime import Context, Model
+from kvfiles.runtime.model import Tokens
+from library.records import ReadingProfile
+from library.store import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One library, one model and its context, and what puts documents into it.  For one thread."""
+
+    library: Library
+    model: Model
+    context: Context
+    profile: ReadingProfile
+    reader: Reader
+    composer: Composer
+    kernels: Kernels
+    frame: PromptFrame
+    prefix: Tokens
