@@ -1,0 +1,203 @@
+"""The real seat: `Engine` with its library object, as the engine thread uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from math import ceil
+
+from beyondrag.dialogue import Dialogue
+from beyondrag.engine import Engine
+from beyondrag.estimate import CHARS_PER_TOKEN
+from beyondrag.events import Answer, Event
+from beyondrag.models import ModelStore
+from beyondrag.reading import reading_profile
+from beyondrag.service.door import Door, OpenLibrary
+from beyondrag.service.history import History
+from beyondrag.service.inbox import Conversing, Question
+from beyondrag.service.notices import Arm, WhatWasRead
+from beyondrag.service.reading import Unread
+from beyondrag.service.seat import SeatFacts
+from beyondrag.settings import Settings
+from ingest.pipeline import PendingVolume, pending_volumes, read_volume
+from kvfiles.errors import BeyondragError
+from library.errors import DocumentNotFound
+from library.records import SnapshotRecord
+
+SLICE_TOKENS = 128
+"""Tokens of a volume that are read before a waiting question gets its turn: 1.3 s at 100 tokens/s.  With
+SmolLM2 on one core (two runs of 384 tokens) slices of 64 to 384 tokens read 187-219 tokens/s without an
+order between them; slices of 32 are slower, 162-175."""
+
+FIXED_POSITION = (
+    "snapshots of this model work only as the first document; others are read again for each question"
+)
+
+
+def open_engine_seat(settings: Settings, door: Door) -> EngineSeat:
+    """Open library and model.  Raises ModelNotFound, model, library and storage errors."""
+    with ExitStack() as opened:
+        library = door.open()
+        opened.callback(library.close)
+        engine = opened.enter_context(Engine(settings, library.library))
+        facts = engine.prepare()
+        warnings = () if facts.relocatable else (FIXED_POSITION,)
+        return EngineSeat(engine, library, warnings, opened.pop_all())
+
+
+def known_profile(settings: Settings) -> str | None:
+    """The id of the configured model's profile if its hash is known already; None otherwise, at once."""
+    try:
+        store = ModelStore(settings.models)
+        path = store.resolve(settings.model)
+        model = store.describe(path)
+    except BeyondragError:
+        return None
+    return reading_profile(path, model.sha256, settings.codec).id if model and model.sha256 else None
+
+
+class EngineSeat:
+    """Implements `seat.Seat`."""
+
+    def __init__(
+        self, engine: Engine, library: OpenLibrary, warnings: tuple[str, ...], opened: ExitStack
+    ) -> None:
+        self._engine, self._open_library, self._opened = engine, library, opened
+        self._library = library.library
+        settings = engine.settings
+        self._facts = SeatFacts(
+            settings.model,
+            settings.codec,
+            engine.context.n_ctx,
+            settings.threads,
+            engine.open_s,
+            engine.profile.id,
+            warnings,
+        )
+        self._history = History(library.library)
+        self._conversing: Conversing | None = None
+        self._dialogue: Dialogue | None = None
+
+    @property
+    def facts(self) -> SeatFacts:
+        """What was opened."""
+        return self._facts
+
+    def require_library(self) -> None:
+        """Raise LibraryGone unless the library is still in its place."""
+        self._open_library.require()
+
+    def close(self) -> None:
+        """Free model and context, close the library.  Closing twice is harmless."""
+        self._opened.close()
+
+    # -------------------------------------------------------------------- asking
+
+    def converse(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Answer in the question's conversation: `ContextChoice` first, `Done` last."""
+        dialogue = self._dialogue_of(question.conversing)
+        return dialogue.ask(question.text, question.options, cancelled)
+
+    def answer(self, arm: Arm, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Answer outside of any conversation, for a comparison; `Done` last."""
+        if arm == "chunks":
+            return self._engine.ask_chunks(question.text, question.options, cancelled)
+        options = replace(question.options, exact=arm == "exact")
+        return self._engine.ask(question.text, options, cancelled)
+
+    def keep(self, question: Question, answer: Answer | None, partial: str, read: WhatWasRead | None) -> str:
+        """Write a turn of the question's conversation into the library; returns its id."""
+        return self._history.keep(
+            question.conversing.id, question.text, question.asked_at, answer, partial, read
+        )
+
+    def forget(self) -> None:
+        """Empty the context; the next question of a conversation attaches its documents again."""
+        if self._dialogue is not None:
+            self._dialogue.forget()
+
+    def context_tokens(self) -> int:
+        """Tokens that stand in the context now."""
+        return self._engine.context.end(0)
+
+    def _dialogue_of(self, conversing: Conversing) -> Dialogue:
+        """The open dialogue of this conversation, or a new one that knows its earlier turns."""
+        if self._dialogue is None or self._conversing is not conversing:
+            self.forget()
+            earlier = self._history.earlier(conversing.id) if conversing.id else []
+            self._dialogue, self._conversing = self._engine.dialogue(earlier), conversing
+            conversing.id = conversing.id or self._history.new_id()
+        return self._dialogue
+
+    # ------------------------------------------------------------------- reading
+
+    def unread(self, document_ids: Sequence[str]) -> list[Unread]:
+        """Those of them that lack a snapshot; unknown ids are left out."""
+        found = []
+        for document_id in document_ids:
+            try:
+                document = self._library.document(document_id)
+            except DocumentNotFound:
+                continue
+            volumes = self._library.volumes(document_id, self._facts.profile_id)
+            if not volumes:
+                n_tokens = ceil(document.n_chars / CHARS_PER_TOKEN)
+                n_volumes = ceil(max(n_tokens, 1) / self._engine.reader.max_volume_tokens)
+                found.append(Unread(document_id, n_tokens, n_volumes))
+                continue
+            left = [v for v in volumes if not self._has_snapshot(document_id, v.ordinal)]
+            if left:
+                found.append(Unread(document_id, sum(v.n_tokens for v in left), len(left)))
+        return found
+
+    def pending(self, document_id: str) -> list[PendingVolume]:
+        """The document's volumes that lack a snapshot, cut now if need be.
+
+        Raises DocumentNotFound, LibraryDamaged, ContextOverflow.
+        """
+        return pending_volumes(self._library, [document_id], self._engine.profile, self._engine.reader)
+
+    def is_read(self, pending: PendingVolume) -> bool:
+        """Whether its snapshot is there by now."""
+        return self._has_snapshot(pending.document.id, pending.volume.ordinal)
+
+    def read(
+        self, pending: PendingVolume, on_slice: Callable[[int], None], cancelled: Callable[[], bool]
+    ) -> SnapshotRecord:
+        """Read it.  Raises what `on_slice` raises, Cancelled, DecodeError, library and storage errors."""
+        return read_volume(
+            self._library,
+            pending,
+            self._engine.profile,
+            self._engine.reader,
+            on_slice=on_slice,
+            cancelled=cancelled,
+            slice_tokens=SLICE_TOKENS,
+        )
+
+    def drop_snapshots(self, document_id: str) -> None:
+        """Forget all snapshots of the document."""
+        for record in self._library.snapshots(document_id):
+            self._library.drop_snapshot(record)
+
+    def set_reading_aside(self) -> Callable[[], None]:
+        """Free the context for questions; what this returns puts everything back, bit for bit.
+
+        With a quantised run-time cache reading has a context of its own: there is nothing to save.
+        Otherwise the state blob is kept in memory meanwhile (28 kB a token with the default model).
+        """
+        context = self._engine.context
+        if context.cache_type != "f16":
+            return lambda: None
+        state = context.state(0)
+        context.clear()
+
+        def put_back() -> None:
+            context.clear()
+            context.set_state(state)
+
+        return put_back
+
+    def _has_snapshot(self, document_id: str, ordinal: int) -> bool:
+        return self._library.snapshot(document_id, ordinal, self._facts.profile_id) is not None

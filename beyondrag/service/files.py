@@ -1,0 +1,254 @@
+"""What is done with files and the library without a model: look, index, remove, verify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from beyondrag.errors import UsageError
+from beyondrag.estimate import CHARS_PER_TOKEN, estimate
+from beyondrag.service.announcer import Announcer
+from beyondrag.service.notices import FileProblem, Looking, Plan, TaskDone
+from beyondrag.service.pace import Throttle
+from beyondrag.service.ticket import Ticket
+from beyondrag.settings import Settings
+from ingest.indexing import index, look
+from ingest.outcomes import FileOutcome, FileState, Tally
+from ingest.pipeline import FRAME_TOKENS, unread_documents
+from ingest.reader import RESERVED_TOKENS
+from ingest.scan import ScanResult, scan
+from kvfiles import kernels
+from kvfiles.errors import Cancelled, SnapshotError, StorageError
+from kvfiles.snapshot import Snapshot
+from library.errors import DocumentNotFound, LibraryDamaged
+from library.records import DocumentRecord
+from library.store import Library
+
+WAIT_FOR_WRITER_S = 5.0
+"""How long another process may keep the library to itself before a task gives up."""
+LOOK_EVERY_S = 0.1
+MAX_PROBLEMS = 1000
+MAX_LINES = 200
+ADDED = (FileState.NEW, FileState.CHANGED, FileState.COPY)
+
+_KNOWN = -1
+"""In place of a number of characters: it was not parsed, the library knows it."""
+_PROMPT_TOKENS = 128
+"""About what a prompt's prefix takes; only for plans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What indexing did: the documents of all files, how many files brought one, what went wrong.
+
+    `cancelled`: it was stopped; no document is to be read then.
+    """
+
+    document_ids: tuple[str, ...]
+    n_added: int
+    problems: tuple[FileProblem, ...]
+    cancelled: bool = False
+
+
+class FileTasks:
+    """Runs in the files thread, on its own `Library` object.
+
+    Every method raises library, ingest and storage errors, and Cancelled when its ticket was stopped.
+    """
+
+    def __init__(self, library: Library, announcer: Announcer) -> None:
+        self._library, self._announcer = library, announcer
+
+    # ---------------------------------------------------------------------- plan
+
+    def plan(self, ticket: Ticket, paths: Sequence[Path], settings: Settings, profile_id: str | None) -> Plan:
+        """What ingesting `paths` would do; parses what is new or changed, keeps nothing of it.
+
+        `profile_id` None: the model is not known yet, so every known document counts as unread.
+        """
+        found = scan(paths)
+        found.require_files()
+        saying, tally = self._looking(ticket), Tally()
+        outcomes: list[FileOutcome] = []
+        chars: dict[str, int] = {}
+        for done, seen in enumerate(look(self._library, found.files, retry_failed=True), start=1):
+            _stop_if(ticket)
+            outcome = seen.outcome
+            tally.add(outcome)
+            if (outcome.failure is not None or outcome.warnings) and len(outcomes) < MAX_PROBLEMS:
+                outcomes.append(outcome)
+            if outcome.document_id is not None and outcome.failure is None:
+                if seen.parsed is not None and outcome.state in (FileState.NEW, FileState.CHANGED):
+                    chars[outcome.document_id] = len(seen.parsed.text.text)
+                else:
+                    chars.setdefault(outcome.document_id, _KNOWN)
+            saying(outcome.path.name, done, max(done, len(found.files)))
+        unread = self._unread_chars(chars, profile_id)
+        cost = estimate(sum(unread), settings, self._library)
+        room = max(settings.context - RESERVED_TOKENS - FRAME_TOKENS - _PROMPT_TOKENS, 1)
+        return Plan(
+            ticket.number,
+            tuple(paths),
+            _counts(tally, found),
+            problems_of(outcomes, found),
+            sum(ceil(max(n / CHARS_PER_TOKEN, 1) / room) for n in unread),
+            cost.tokens,
+            cost.size_bytes or 0,
+            cost.seconds,
+        )
+
+    def _unread_chars(self, chars: dict[str, int], profile_id: str | None) -> list[int]:
+        """Characters of each document that reading would have to read."""
+        known = [document_id for document_id, n in chars.items() if n == _KNOWN]
+        unread = unread_documents(self._library, known, profile_id) if profile_id else known
+        sizes = [n for n in chars.values() if n != _KNOWN]
+        for document_id in unread:
+            with suppress(DocumentNotFound):  # a copy of a file that is itself new
+                sizes.append(self._library.document(document_id).n_chars)
+        return sizes
+
+    # --------------------------------------------------------------------- index
+
+    def index(self, ticket: Ticket, paths: Sequence[Path]) -> Indexed:
+        """Bring the library up to date with `paths`; what was indexed before a stop is kept."""
+        saying = self._looking(ticket)
+        added: list[FileOutcome] = []
+
+        def on_file(outcome: FileOutcome, done: int, total: int) -> None:
+            saying(outcome.path.name, done, total)
+            if outcome.state in ADDED:
+                added.append(outcome)
+                self._announcer.library_changed(settled=False)
+
+        try:
+            with self._library.writing(wait_s=WAIT_FOR_WRITER_S):
+                report = index(
+                    self._library, paths, retry_failed=True, on_file=on_file, cancelled=ticket.stopped
+                )
+        except Cancelled:
+            return Indexed((), len(added), (), cancelled=True)
+        finally:
+            self._announcer.library_changed()
+        return Indexed(report.document_ids, len(added), problems_of(report.problems, report.scan))
+
+    # ------------------------------------------------------------------- the rest
+
+    def remove(self, ticket: Ticket, document_ids: Sequence[str]) -> TaskDone:
+        """Forget documents; one that is not there any more is no failure."""
+        lines = []
+        try:
+            with self._library.writing(wait_s=WAIT_FOR_WRITER_S):
+                for document_id in document_ids:
+                    _stop_if(ticket)
+                    try:
+                        document = self._library.document(document_id)
+                    except DocumentNotFound:
+                        continue
+                    self._library.remove(document_id)
+                    lines.append(f"removed {document.title} ({document.name})")
+        finally:
+            self._announcer.library_changed()
+        return TaskDone(ticket.number, _bounded(lines or ["nothing was there to remove"]))
+
+    def verify(self, ticket: Ticket, document_ids: Sequence[str]) -> TaskDone:
+        """Check texts and snapshots of these documents, or of all, against their checksums."""
+        every = not document_ids
+        documents = (
+            list(self._library.documents())
+            if every
+            else [self._library.document(document_id) for document_id in document_ids]
+        )
+        findings: list[str] = []
+        n_snapshots = 0
+        saying = self._looking(ticket)
+        for done, document in enumerate(documents, start=1):
+            _stop_if(ticket)
+            found, n_checked = self._check(ticket, document)
+            findings += found
+            n_snapshots += n_checked
+            saying(document.name, done, len(documents))
+        ending = "nothing is wrong" if not findings else f"{len(findings)} findings"
+        summary = f"{len(documents)} documents and {n_snapshots} snapshots checked: {ending}"
+        return TaskDone(ticket.number, _bounded([summary, *findings]))
+
+    def _check(self, ticket: Ticket, document: DocumentRecord) -> tuple[list[str], int]:
+        """What is wrong with one document, in plain sentences, and how many snapshots it has."""
+        found = []
+        try:
+            self._library.text(document.id)
+        except LibraryDamaged as error:
+            found.append(f"The text of {document.title} ({document.name}) cannot be used: {error.message}.")
+        except DocumentNotFound:
+            return [], 0  # removed meanwhile
+        snapshots = self._library.snapshots(document.id)
+        for record in snapshots:
+            _stop_if(ticket)
+            try:
+                with Snapshot(record.path, kernels.best()) as snapshot:
+                    snapshot.container.verify()
+            except (SnapshotError, StorageError) as error:
+                part = f"part {record.ordinal + 1} of " if len(snapshots) > 1 else ""
+                found.append(
+                    f"The snapshot of {part}{document.title} ({document.name}) cannot be used: "
+                    f"{error.message}.  It is made again when the document is next asked about."
+                )
+        return found, len(snapshots)
+
+    def _looking(self, ticket: Ticket) -> Callable[[str, int, int], None]:
+        """Says where a task stands, a few times a second and at the end."""
+        throttle = Throttle(LOOK_EVERY_S)
+
+        def say(name: str, done: int, total: int) -> None:
+            if throttle.due(time.monotonic()) or done == total:
+                self._announcer.tell(Looking(ticket.number, done, total, name))
+
+        return say
+
+
+def problems_of(outcomes: Sequence[FileOutcome], found: ScanResult) -> tuple[FileProblem, ...]:
+    """Failures, then warnings, then what was left out for another reason than its kind; up to 1000."""
+    problems = [
+        FileProblem(str(outcome.path), outcome.failure.message, outcome.failure.remedy)
+        for outcome in outcomes
+        if outcome.failure is not None
+    ]
+    problems += [
+        FileProblem(str(outcome.path), warning, "") for outcome in outcomes for warning in outcome.warnings
+    ]
+    problems += [
+        FileProblem(str(file.path), file.reason, file.remedy)
+        for file in found.skipped
+        if file.code != "unsupported"
+    ]
+    problems += [FileProblem("", warning, "") for warning in found.warnings]
+    return tuple(problems[:MAX_PROBLEMS])
+
+
+def _counts(tally: Tally, found: ScanResult) -> tuple[tuple[str, int], ...]:
+    """Files and messages by state, then what is left out by its kind and by a rule; nothing that is 0."""
+    counts = [(state.value, tally.files[state]) for state in FileState]
+    counts += [(f"{state.value} messages", tally.members[state]) for state in FileState]
+    counts.append(("other kinds", sum(file.code == "unsupported" for file in found.skipped)))
+    counts.append(("left out by rule", sum(found.n_ignored().values())))
+    return tuple((words, n) for words, n in counts if n)
+
+
+def require_paths(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The paths, absolute.  Raises UsageError when there are none."""
+    if not paths:
+        raise UsageError("no file or folder was named", remedy="name a folder with documents")
+    return tuple(path.expanduser().absolute() for path in paths)
+
+
+def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
+    more = len(lines) - MAX_LINES
+    return tuple(lines[:MAX_LINES]) + ((f"... and {more} more",) if more > 0 else ())
+
+
+def _stop_if(ticket: Ticket) -> None:
+    if ticket.stopped():
+        raise Cancelled("stopped")

@@ -1,0 +1,58 @@
+"""What the engine thread works with: one model, one context, one library.  Scripted in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from beyondrag.events import Answer, Event
+from beyondrag.service.inbox import Question
+from beyondrag.service.notices import Arm, WhatWasRead
+from beyondrag.service.reading import ReadingSeat
+
+
+@dataclass(frozen=True, slots=True)
+class SeatFacts:
+    """What was opened; `warnings` are for the user."""
+
+    model: str
+    codec: str
+    n_ctx: int
+    n_threads: int
+    open_s: float
+    profile_id: str
+    warnings: tuple[str, ...] = ()
+
+
+class Seat(ReadingSeat, Protocol):
+    """Used by one thread.  Methods raise Cancelled, model, library and storage errors."""
+
+    @property
+    def facts(self) -> SeatFacts:
+        """What was opened."""
+
+    def require_library(self) -> None:
+        """Raise LibraryGone unless the library is still in its place."""
+
+    def converse(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Answer in the question's conversation: `ContextChoice` first, `Done` last."""
+
+    def answer(self, arm: Arm, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Answer outside of any conversation, for a comparison; `Done` last."""
+
+    def keep(self, question: Question, answer: Answer | None, partial: str, read: WhatWasRead | None) -> str:
+        """Write a turn of the question's conversation into the library; returns its id."""
+
+    def forget(self) -> None:
+        """Empty the context; the next question of a conversation attaches its documents again."""
+
+    def context_tokens(self) -> int:
+        """Tokens that stand in the context now."""
+
+    def set_reading_aside(self) -> Callable[[], None]:
+        """Between two slices of `read`: free the context for questions.  After `forget`, call what this
+        returns to put everything back, exactly as it was."""
+
+    def close(self) -> None:
+        """Free everything.  Closing twice is harmless."""
