@@ -1,0 +1,168 @@
+"""Compare: one question, answered by whole documents, by chunk-RAG, and on request from an f16 cache."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Checkbox, Tab, Tabs
+
+from beyondrag.service.notices import (
+    Answered,
+    Arm,
+    AskFailed,
+    ChunksChosen,
+    Notice,
+    Said,
+    Stopped,
+)
+from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.widgets.arm_column import TITLES, ArmColumn
+from beyondrag.tui.widgets.question_input import QuestionInput
+from beyondrag.tui.widgets.source_row import SourceRow
+from beyondrag.turn import AskOptions
+
+ARMS: tuple[Arm, ...] = ("documents", "chunks", "exact")
+
+_F16 = {
+    False: "f16 column: off",
+    True: "f16 column: on: the documents are read again, uncompressed, which is slow",
+}
+
+
+class CompareScreen(NoticeScreen[None]):
+    """The mode "compare".  Narrow terminals show one column at a time, with tabs."""
+
+    HELP = """\
+The same question to the same model: once it reads whole documents from their snapshots, once the best
+chunks of the same library. Each column says what it was given, which line it copied as evidence, and
+whether that line stands there. With f16 the documents are read again without compression, which is slow.
+"""
+    CSS = """
+    CompareScreen #columns { height: 1fr; }
+    CompareScreen Tabs { display: none; }
+    CompareScreen.-narrow Tabs { display: block; }
+    CompareScreen.-narrow ArmColumn { display: none; border-right: none; }
+    CompareScreen.-narrow ArmColumn.-active { display: block; }
+    CompareScreen ArmColumn.-unused { display: none; }
+    CompareScreen #f16 { height: 1; border: none; padding: 0 1; background: transparent; }
+    """
+    AUTO_FOCUS = "QuestionInput"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop / leave the field"),
+        Binding("ctrl+t", "next_column", "Next column"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._request: int | None = None
+        self._asked: tuple[Arm, ...] = ARMS[:2]
+        self._columns = {arm: ArmColumn(arm, id=f"arm-{arm}") for arm in ARMS}
+        self._tabs = {arm: Tab(TITLES[arm], id=f"tab-{arm}") for arm in ARMS}
+
+    def body(self) -> ComposeResult:
+        self._use(ARMS[:2])
+        yield Tabs(*self._tabs.values())
+        with Horizontal(id="columns"):
+            yield from self._columns.values()
+        yield Checkbox(_F16[False], id="f16", compact=True)
+        yield QuestionInput()
+
+    # ------------------------------------------------------------------------- notices
+
+    async def receive(self, notice: Notice) -> None:
+        match notice:
+            case Said(request=request, arm=arm, event=event) if request == self._request:
+                await self._column(arm).happened(event)
+            case ChunksChosen(request=request) if request == self._request:
+                await self._column("chunks").chunks(notice)
+            case Answered(request=request, arm=arm) if request == self._request:
+                await self._column(arm).answered(notice)
+                if arm == self._asked[-1]:
+                    self._request = None
+            case Stopped(request=request, partial=partial) if request == self._request:
+                self._request = None
+                for arm in self._asked:
+                    await self._column(arm).stopped(partial)
+            case AskFailed(request=request, problem=problem) if request == self._request:
+                self._request = None
+                for arm in self._asked:
+                    await self._column(arm).failed(problem)
+
+    def _column(self, arm: Arm) -> ArmColumn:
+        return self._columns[arm]
+
+    # ------------------------------------------------------------------------- actions
+
+    @property
+    def _arms(self) -> tuple[Arm, ...]:
+        """The columns that the next question is sent to."""
+        return ARMS if self.query_one("#f16", Checkbox).value else ARMS[:2]
+
+    @on(QuestionInput.Sent)
+    async def _sent(self, event: QuestionInput.Sent) -> None:
+        event.stop()
+        if self._request is not None:
+            self.notify("escape stops the comparison that runs", markup=False)
+            return
+        self._asked = self._arms
+        self._use(self._asked)
+        field = self.query_one(QuestionInput)
+        field.add(event.question)
+        field.put("")
+        for arm in self._asked:
+            await self._column(arm).begin(event.question)
+        self._request = self.service.compare(event.question, self._asked, AskOptions())
+
+    @on(Checkbox.Changed, "#f16")
+    def _f16(self, event: Checkbox.Changed) -> None:
+        event.stop()
+        event.checkbox.label = _F16[event.value]
+        if self._request is None:
+            self._use(self._arms)
+
+    def _use(self, arms: tuple[Arm, ...]) -> None:
+        """Show these columns."""
+        self._asked = arms
+        for arm in ARMS:
+            self._column(arm).set_class(arm not in arms, "-unused")
+            self._tabs[arm].display = arm in arms
+        if self._column("exact").has_class("-active") and "exact" not in arms:
+            self.query_one(Tabs).active = "tab-documents"
+
+    @on(Tabs.TabActivated)
+    def _activated(self, event: Tabs.TabActivated) -> None:
+        event.stop()
+        for arm in ARMS:
+            self._column(arm).set_class(event.tab.id == f"tab-{arm}", "-active")
+
+    def action_next_column(self) -> None:
+        """The next tab where there are tabs, otherwise the next column gets the keys."""
+        if self.has_class("-narrow"):
+            self.query_one(Tabs).action_next_tab()
+            return
+        columns = [self._column(arm) for arm in self._asked]
+        focused = next((place for place, c in enumerate(columns) if c.has_focus_within), -1)
+        columns[(focused + 1) % len(columns)].focus()
+
+    @on(QuestionInput.Scrolled)
+    def _scrolled(self, event: QuestionInput.Scrolled) -> None:
+        event.stop()
+        for arm in self._asked:
+            column = self._column(arm)
+            column.scroll_relative(y=event.pages * max(column.size.height - 2, 1), animate=False)
+
+    @on(SourceRow.Opened)
+    def _open_source(self, event: SourceRow.Opened) -> None:
+        event.stop()
+        self.shell.open_source(event.source)
+
+    def action_stop(self) -> None:
+        """Stop the comparison; when none runs, leave the field so that the keys of the modes work."""
+        if self._request is not None:
+            self.service.stop(self._request)
+        else:
+            self.set_focus(None)

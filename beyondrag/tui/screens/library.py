@@ -1,0 +1,322 @@
+"""Library: every document with what it costs, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Input
+
+from beyondrag.document_state import DocumentState
+from beyondrag.quantities import bytes_in_words
+from beyondrag.service.interface import SortKey
+from beyondrag.service.notices import (
+    Ingested,
+    IngestFailed,
+    LibraryChanged,
+    Looking,
+    Notice,
+    Ready,
+    TaskDone,
+    TaskFailed,
+)
+from beyondrag.snapshot_facts import f16_bytes
+from beyondrag.tui.problems import problem_of
+from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.screens.confirm import ConfirmScreen
+from beyondrag.tui.screens.document import DocumentAction, DocumentScreen
+from beyondrag.tui.widgets.document_details import PREVIEW_CHARS, DocumentDetails
+from beyondrag.tui.widgets.document_table import (
+    SORT_KEYS,
+    DocumentTable,
+    document_row,
+    selection_in_words,
+    stored_in_words,
+)
+from beyondrag.tui.widgets.outcome import Outcome
+from beyondrag.tui.widgets.plain import Plain
+from beyondrag.tui.widgets.rows_view import Row, RowsView
+from library.records import LibraryTotals
+
+_TYPING_S = 0.12
+"""The list is fetched when nobody has typed for this long."""
+
+_CHANGES_S = 1.0
+"""While documents come in the list is fetched at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    states: dict[str, DocumentState]
+    rows: list[Row]
+    selection: str
+    totals: LibraryTotals
+    f16: int | None
+
+
+class LibraryScreen(NoticeScreen[None]):
+    """The mode "library"."""
+
+    HELP = """\
+Every document of the library: its pages, tokens, the size and codec of its snapshot, and its state.
+
+**ready** read, can be asked at once · **indexed** searchable, read when first needed · **stale** read for
+another model or setting · **missing** its file is gone, it can still be asked about.
+"""
+    CSS = """
+    LibraryScreen #list { height: 1fr; }
+    LibraryScreen #filter { border: none; height: 1; background: $panel; padding: 0 1; }
+    LibraryScreen #empty { height: 1fr; padding: 1 2; display: none; }
+    LibraryScreen.-empty #empty { display: block; }
+    LibraryScreen.-empty #list { display: none; }
+    LibraryScreen #details { width: 45%; border-left: solid $panel; display: none; }
+    LibraryScreen.-normal #details, LibraryScreen.-wide #details { display: block; }
+    LibraryScreen #totals { height: auto; padding: 0 1; color: $text-muted; }
+    """
+    AUTO_FOCUS = "#documents"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("s", "sort", "Sort"),
+        Binding("S", "reverse", "Reverse", show=False),
+        Binding("a", "add", "Add"),
+        Binding("o", "act('text')", "Text"),
+        Binding("p", "act('ask')", "Ask only this"),
+        Binding("r", "act('reread')", "Read again"),
+        Binding("v", "act('verify')", "Verify"),
+        Binding("V", "verify_all", "Verify all", show=False),
+        Binding("d,delete", "act('remove')", "Remove"),
+        Binding("escape", "back", "Back", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, DocumentState] = {}
+        self._sort: SortKey = "added"
+        self._descending = False
+        self._f16: int | None = None
+        self._stale = True
+        self._waiting = False
+        self._tasks: dict[int, str] = {}
+
+    def body(self) -> ComposeResult:
+        yield Input(placeholder="filter by title or path", id="filter")
+        with Horizontal(id="list"):
+            yield DocumentTable(id="documents")
+            yield DocumentDetails(id="details")
+        yield Plain(id="empty")
+        yield Outcome()
+        yield Plain(id="totals")
+
+    # ------------------------------------------------------------------------- notices
+
+    async def receive(self, notice: Notice) -> None:
+        match notice:
+            case LibraryChanged() | Ready():
+                self._stale = True
+                if self.is_current and not self._waiting:
+                    self._waiting = True
+                    self.set_timer(_CHANGES_S, self._changed)
+            case Looking(request, done, total) if request in self._tasks and total:
+                self.query_one(Outcome).show([f"{self._tasks[request]}: {done:,} of {total:,}"])
+            case TaskDone(request, lines) if request in self._tasks:
+                doing = self._tasks.pop(request)
+                self.query_one(Outcome).show([f"{doing}: done", *lines])
+            case Ingested(request=request) if request in self._tasks:
+                doing = self._tasks.pop(request)
+                lines = tuple(problem.reason for problem in notice.problems)
+                self.query_one(Outcome).show(
+                    [f"{doing}: {'stopped' if notice.cancelled else 'done'}", *lines]
+                )
+            case TaskFailed(request, problem) | IngestFailed(request, problem) if request in self._tasks:
+                self._tasks.pop(request)
+                self.query_one(Outcome).show_problem(problem)
+
+    def _changed(self) -> None:
+        self._waiting = False
+        if self._stale and self.is_current:
+            self._fetch()
+
+    def on_screen_resume(self) -> None:
+        """Shown again: what has changed in the meantime is fetched."""
+        if self._stale:
+            self._fetch()
+
+    # ---------------------------------------------------------------------------- list
+
+    @work(exclusive=True, group="list", exit_on_error=False)
+    async def _fetch(self, wait_s: float = 0.0) -> None:
+        await asyncio.sleep(wait_s)
+        self._stale = False
+        contains = self.query_one("#filter", Input).value.strip()
+        try:
+            listing = await asyncio.to_thread(self._read, contains, self._sort, self._descending)
+        except Exception as error:
+            self.query_one(Outcome).show_problem(problem_of(error))
+            return
+        if not contains:
+            self._f16 = listing.f16
+        self._show(listing, contains)
+
+    def _read(self, contains: str, sort: SortKey, descending: bool) -> _Listing:
+        """In a thread: the documents, as rows too, so that the UI thread only hands them on."""
+        shelf = self.service.shelf
+        states = shelf.states(contains, sort, descending)
+        f16 = None if contains else f16_bytes(s for state in states for s in state.snapshots)
+        by_id = {state.document.id: state for state in states}
+        rows = [document_row(state) for state in by_id.values()]
+        return _Listing(by_id, rows, selection_in_words(states), shelf.totals(), f16)
+
+    def _show(self, listing: _Listing, contains: str) -> None:
+        self._states = listing.states
+        table = self.query_one(DocumentTable)
+        before = table.cursor_key
+        table.mark_order(self._sort, self._descending)
+        table.show_rows(listing.rows)
+        self.set_class(not listing.rows, "-empty")
+        self.query_one("#empty", Plain).show(
+            f"No title and no path contains “{contains}”.\nescape shows all documents again"
+            if contains
+            else "The library is empty.\n\na  adds a folder: you see what it costs before it starts"
+        )
+        totals = listing.totals
+        words = [listing.selection]
+        if contains:
+            words[0] += f" of {totals.n_documents:,}"
+        if totals.snapshot_bytes:
+            words.append(f"snapshots {stored_in_words(totals.snapshot_bytes, self._f16)}")
+        words.append(f"texts and index {bytes_in_words(totals.text_bytes + totals.index_bytes)}")
+        if totals.n_stale:
+            words.append(f"{totals.n_stale:,} stale snapshot{'' if totals.n_stale == 1 else 's'}")
+        if totals.n_failures:
+            files = "file" if totals.n_failures == 1 else "files"
+            words.append(f"{totals.n_failures:,} {files} could not be read")
+        self.query_one("#totals", Plain).show(" · ".join(words))
+        if table.cursor_key == before:  # otherwise the table says so itself
+            self._preview(before)
+
+    @on(Input.Changed, "#filter")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._fetch(_TYPING_S)
+
+    @on(Input.Submitted, "#filter")
+    def _filtered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(DocumentTable).focus()
+
+    @on(RowsView.HeaderClicked, "#documents")
+    def _sort_by(self, event: RowsView.HeaderClicked) -> None:
+        for key in SORT_KEYS:
+            if key == event.column:
+                self._descending = not self._descending if key == self._sort else False
+                self._sort = key
+                self._fetch()
+
+    # ------------------------------------------------------------------------- details
+
+    @on(RowsView.Highlighted, "#documents")
+    def _highlighted(self, event: RowsView.Highlighted) -> None:
+        self._preview(event.key)
+
+    @work(exclusive=True, group="preview", exit_on_error=False)
+    async def _preview(self, key: str | None) -> None:
+        details = self.query_one(DocumentDetails)
+        state = self._states.get(key) if key is not None else None
+        if not details.display:
+            return
+        details.show(state)
+        if state is None:
+            return
+        await asyncio.sleep(_TYPING_S)  # the cursor may be moving on
+        try:
+            text, f16 = await asyncio.to_thread(self._read_preview, state)
+        except Exception as error:
+            text, f16 = problem_of(error).message, None
+        details.show(state, f16, text or "(no text)")
+
+    def _read_preview(self, state: DocumentState) -> tuple[str, int | None]:
+        text = self.service.shelf.text(state.document.id).text[:PREVIEW_CHARS]
+        return text, f16_bytes(state.snapshots)
+
+    @on(RowsView.Opened, "#documents")
+    def _opened(self, event: RowsView.Opened) -> None:
+        state = self._states.get(event.key)
+        if state is not None:
+            self.app.push_screen(DocumentScreen(state), lambda action: self._do(action, state))
+
+    # ------------------------------------------------------------------------- actions
+
+    def action_act(self, action: DocumentAction) -> None:
+        key = self.query_one(DocumentTable).cursor_key
+        if key is not None and key in self._states:
+            self._do(action, self._states[key])
+
+    def _do(self, action: DocumentAction | None, state: DocumentState) -> None:
+        document = state.document
+        match action:
+            case "text":
+                self.shell.open_document(document.id, document.title)
+            case "ask":
+                self.shell.ask_about(document.id, document.title)
+            case "verify":
+                self._begin(self.service.verify([document.id]), f"verify {document.name}")
+            case "reread":
+                cost = "" if state.n_tokens is None else f"{state.n_tokens:,} tokens are read once more. "
+                self.app.push_screen(
+                    ConfirmScreen(f"Read {document.title} again?", f"{cost}Its snapshot is dropped.", "Read"),
+                    lambda yes: self._reread(state) if yes else None,
+                )
+            case "remove":
+                self.app.push_screen(
+                    ConfirmScreen(
+                        f"Remove {document.title} from the library?",
+                        f"Its text and snapshot are deleted ({bytes_in_words(state.snapshot_bytes)}); "
+                        f"the file itself stays: {document.path}",
+                        "Remove",
+                    ),
+                    lambda yes: self._remove(state) if yes else None,
+                )
+
+    def _remove(self, state: DocumentState) -> None:
+        self._begin(self.service.remove([state.document.id]), f"remove {state.document.name}")
+
+    def _reread(self, state: DocumentState) -> None:
+        doing = f"read {state.document.name} again"
+        self._begin(self.service.reread([state.document.id]), doing, "Ingest (f4) shows how far it is")
+
+    def action_verify_all(self) -> None:
+        self._begin(self.service.verify(), "verify everything")
+
+    def _begin(self, request: int, doing: str, hint: str = "") -> None:
+        self._tasks[request] = doing
+        self.query_one(Outcome).show([f"{doing} ...", *([hint] if hint else [])])
+
+    def action_add(self) -> None:
+        self.shell.show_mode("ingest")
+
+    def action_filter(self) -> None:
+        self.query_one("#filter", Input).focus()
+
+    def action_sort(self) -> None:
+        place = SORT_KEYS.index(self._sort)
+        self._sort = SORT_KEYS[(place + 1) % len(SORT_KEYS)]
+        self._descending = False
+        self._fetch()
+
+    def action_reverse(self) -> None:
+        self._descending = not self._descending
+        self._fetch()
+
+    def action_back(self) -> None:
+        """Put away what is shown on top: the outcome, then the filter."""
+        field = self.query_one("#filter", Input)
+        if self.query_one(Outcome).put_away():
+            return
+        if field.value:
+            field.value = ""
+        self.query_one(DocumentTable).focus()

@@ -1,0 +1,97 @@
+"""Answers, sources and what was read, in words."""
+
+from __future__ import annotations
+
+from beyondrag.events import Answer, ChosenDocument, Source
+from beyondrag.quantities import seconds_in_words
+from beyondrag.service.notices import ReadPart
+from beyondrag.tui.safe_text import safe, safe_line
+from beyondrag.turn import AskOptions
+
+WHOLE = ("", "whole document")
+"""Labels that add nothing to a title."""
+
+NOT_ANSWERED = "The documents do not answer this."
+NOTHING_FITS = "No document fits this question."
+
+
+def page_in_words(label: str) -> str:
+    """ "page 3", or the label when it is not a number; "" for none."""
+    return f"page {label}" if label.isdigit() else safe_line(label, 60)
+
+
+def place_in_words(title: str, page: str) -> str:
+    """A title and its page."""
+    where = page_in_words(page)
+    return f"{safe_line(title, 120)}, {where}" if where else safe_line(title, 120)
+
+
+def chosen_in_words(document: ChosenDocument) -> str:
+    """A chosen document and why: its size, its score, where it is read from."""
+    part = "" if document.label in WHOLE else f" ({safe_line(document.label, 60)})"
+    origin = "snapshot" if document.read_from == "snapshot" else "to be read now"
+    return (
+        f"{safe_line(document.title, 120)}{part} · {document.n_tokens:,} tokens · "
+        f"score {document.score:.1f} · {origin}"
+    )
+
+
+def left_out_in_words(reasons: tuple[str, ...]) -> list[str]:
+    """One line a document that was not read."""
+    return [f"not read: {safe_line(reason, 300)}" for reason in reasons]
+
+
+def cost_in_words(answer: Answer) -> str:
+    """What the answer cost."""
+    timings = answer.timings
+    parts = [f"first token {seconds_in_words(timings.ttft_s)}", f"answer {seconds_in_words(timings.total_s)}"]
+    if timings.decode_tokens_per_s:
+        parts.append(f"{timings.decode_tokens_per_s:.1f} tokens/s")
+    parts.append(f"{answer.prefilled_tokens:,} tokens of documents prefilled")
+    return " · ".join(parts)
+
+
+def part_in_words(part: ReadPart) -> tuple[str, ...]:
+    """Columns: document and part of it, first to last position, tokens, where they come from."""
+    label = "" if part.label in WHOLE else f" ({safe_line(part.label, 60)})"
+    stored = f" {safe_line(part.codec, 20)} · {part.bits:.2f} bits" if part.read_from == "snapshot" else ""
+    return (
+        f"{safe_line(part.title, 80)}{label}",
+        f"{part.first:,}-{max(part.stop - 1, part.first):,}",
+        f"{part.stop - part.first:,}",
+        f"{part.read_from}{stored}",
+    )
+
+
+def options_in_words(options: AskOptions, pinned: tuple[str, ...]) -> str:
+    """What differs from the usual way of asking; "" when nothing does.  `pinned` are titles."""
+    usual = AskOptions()
+    parts = []
+    if pinned:
+        parts.append(f"only: {', '.join(safe_line(title, 40) for title in pinned)}")
+    if options.exact:
+        parts.append("exact")
+    if options.top_k != usual.top_k:
+        parts.append(f"at most {options.top_k} document{'' if options.top_k == 1 else 's'}")
+    if options.repair_tokens:
+        parts.append(f"repair {options.repair_tokens} tokens")
+    if not options.check:
+        parts.append("not checked")
+    if options.max_tokens != usual.max_tokens:
+        parts.append(f"at most {options.max_tokens} tokens")
+    return " · ".join(parts)
+
+
+def answer_as_text(answer: Answer, *, sources: bool) -> str:
+    """To be copied: the answer, with its sources on request; safe to paste into a terminal."""
+    lines = [NOT_ANSWERED if answer.abstained else safe(answer.answer)]
+    if not answer.abstained and not answer.checked:
+        lines.append("(unchecked: no evidence was found for this)")
+    if sources:
+        named = answer.sources or answer.nearest
+        lines += ["", *(_source_as_text(source) for source in named)]
+    return "\n".join(lines).strip()
+
+
+def _source_as_text(source: Source) -> str:
+    return f'{place_in_words(source.title, source.page)}: "{safe_line(source.quote)}"'

@@ -1,0 +1,16 @@
+"""Fixtures of the app's tests."""
+
+from __future__ import annotations
+
+import pytest
+from samples import record, state, text
+from scripted_service import ScriptedService
+
+
+@pytest.fixture
+def service() -> ScriptedService:
+    """A ready service with two documents."""
+    service = ScriptedService()
+    for name, title in (("report.pdf", "Report on the accident"), ("lease.pdf", "Lease of the hangar")):
+        service.shelf_data.add(state(record(name, title)), text())
+    return service
