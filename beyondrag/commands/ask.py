@@ -104,6 +104,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         Engine(settings, library) as engine,
         interruptible(lambda: console.note("stopping; press Ctrl-C again to stop at once")) as cancelled,
     ):
+        for warning in engine.warnings:
+            console.warn(warning)
         printer = _Printer(console)
         for event in engine.ask(question, options, cancelled):
             if isinstance(event, Done):

@@ -68,9 +68,24 @@ def test_the_list(shelf: dict[str, DocumentRecord], beyondrag) -> None:
     ]
 
 
+def test_the_list_in_parts(shelf: dict[str, DocumentRecord], beyondrag) -> None:
+    shown = beyondrag("library", "list", "--limit", "2", "--offset", "1")
+    assert [line.split()[1] for line in shown.out.splitlines()] == ["pages", "partly", "indexed"]
+    assert shown.err == "documents 2 to 3 of 5; next: --offset 3\n"
+    last = beyondrag("library", "list", "--limit", "0", "--offset", "3")
+    assert len(last.out.splitlines()) == 3
+    assert last.err == "documents 4 to 5 of 5\n"
+    beyond = beyondrag("library", "list", "--offset", "9")
+    assert (beyond.out, "leaves all of them out" in beyond.err) == ("", True)
+    listed = beyondrag("library", "list", "--limit", "1", "--json").json
+    assert (len(listed["documents"]), listed["n_documents"]) == (1, 5)
+    assert beyondrag("library", "list", "--limit", "-1").code == 2
+
+
 def test_the_list_as_json(shelf: dict[str, DocumentRecord], beyondrag, isolated_user: Path) -> None:
     listed = beyondrag("library", "list", "--json").json
     assert listed["library"] == str(isolated_user / "library")
+    assert (listed["n_documents"], listed["offset"]) == (5, 0)
     assert listed["failures"] == []
     assert [entry["state"] for entry in listed["documents"]] == [
         "ready",
@@ -188,12 +203,20 @@ def test_verify_finds_a_damaged_snapshot(
     library.commit_index()
     shown = beyondrag("library", "verify")
     assert (shown.code, shown.out) == (0, "")
-    assert beyondrag("library", "verify", "--json").json == {"ok": True, "documents": 5, "findings": []}
+    assert beyondrag("library", "verify", "--json").json == {
+        "ok": True,
+        "deep": False,
+        "documents": 5,
+        "snapshots": 6,
+        "findings": [],
+    }
     file = library.snapshots(shelf["stale"].id)[0].path
-    file.write_bytes(file.read_bytes().replace(b" ", b"!", 1))
+    file.write_bytes(file.read_bytes() + b"!")
     shown = beyondrag("library", "verify")
     assert shown.code == 6
-    assert "is damaged" in shown.out
+    assert "has 501 bytes instead of 500" in shown.out
+    assert "library verify --deep --repair" in shown.err
     found = beyondrag("library", "verify", "--json")
     assert found.code == 6
-    assert len(found.json["findings"]) == 1
+    (finding,) = found.json["findings"]
+    assert finding == {"harm": "snapshot", "text": shown.out.strip(), "subject": file.stem}

@@ -27,13 +27,17 @@ def steps(target: str) -> str:
 
 def test_help_names_every_target() -> None:
     shown = make()
-    for target in ("setup", "demo", "test", "test-fast", "lint", "bench"):
+    for target in ("setup", "demo", "test", "test-fast", "test-slow", "lint", "bench", "bench-library"):
         assert f"make {target} " in shown
 
 
 def test_the_whole_suite_runs_with_the_small_model() -> None:
     assert "beyondrag models pull smollm2-135m" in steps("test")
     assert steps("test").rstrip().endswith("-m pytest -q")
+
+
+def test_the_slow_tests_come_in_their_long_forms() -> None:
+    assert steps("test-slow").rstrip().endswith("BEYONDRAG_LONG=1 .venv/bin/python -m pytest -q -m slow")
 
 
 def test_lint_checks_style_types_and_rooms() -> None:

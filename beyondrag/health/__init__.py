@@ -1,0 +1,1 @@
+"""Is everything in order?  Small checks of what the program depends on, each for itself."""
