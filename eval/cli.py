@@ -30,11 +30,7 @@ SUITES = (
     Suite("fidelity", "what a compressed cache costs, token by token", ("eval.fidelity",)),
     Suite("recall", "at which bits a model no longer finds what it read", _in_package("eval.recall")),
     Suite("drift", "whether instructions and facts are kept", _in_package("eval.drift")),
-    Suite(
-        "make-questions",
-        "draft questions about one's own folder",
-        ("eval.make_questions", *_in_package("eval.questions")),
-    ),
+    Suite("make-questions", "draft questions about one's own folder", ("eval.make_questions.command",)),
     Suite("report", "one HTML file from what was measured", ("eval.report_command",)),
 )
 
@@ -48,6 +44,7 @@ suites:
 
 examples:
   beyondrag eval qa examples                 ask the example questions, with and without chunks
+  beyondrag eval make-questions FOLDER       draft questions about one's own documents
   beyondrag eval SUITE --help                what a suite can do
 """
 

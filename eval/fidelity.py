@@ -22,6 +22,8 @@ template, and everything is scored along that answer as well: that is reported a
 With `--report` all of it becomes one HTML page with rate-distortion plots.
 
 With `--out` every row is kept as it comes, and a run that was stopped goes on where it was.
+
+Which codecs keep the model's predictions is stored with the installed models, for the product to warn by.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from beyondrag.errors import UsageError
+from beyondrag.fidelity_verdict import verdict_path
 from beyondrag.models import ModelStore, default_root
 from eval.command import add_common_arguments, comma_list, positive, resolve_model, run_command, say
 from eval.compression.arms import LITERATURE, Arm
@@ -43,7 +46,7 @@ from eval.compression.page import page
 from eval.compression.plan import CODECS, CONTEXT_TOKENS, EVAL_TOKENS, LLAMA_CACHES, ONE_SIDED, Plan
 from eval.compression.plot import text_plot
 from eval.compression.rows import Measured, Row, combine
-from eval.compression.run import NOT_HASHED, Run, measure
+from eval.compression.run import Run, measure
 from eval.compression.tables import arm_notes, length_table, row_line, sections, table, verdict_table
 from eval.compression.verdict import verdict, write_verdicts
 from eval.page import write_report
@@ -51,6 +54,7 @@ from eval.report import json_line, versions
 from eval.rig import Rig
 from eval.rowfile import RowFile
 from eval.texts import text_pool
+from kvfiles.errors import StorageError
 
 __all__ = [
     "CONTEXT_TOKENS",
@@ -156,7 +160,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--no-moved", action="store_true", help="leave the noise floor out")
     add("--out", type=Path, metavar="FILE", help="keep rows in this JSONL file and go on from it")
-    add("--verdicts", type=Path, metavar="FILE", help="store which codecs keep the model's predictions")
+    add(
+        "--verdicts",
+        type=Path,
+        metavar="FILE",
+        help="store which codecs keep the model's predictions there, not beside the model, where "
+        "`ask`, `ingest` and `doctor` find it",
+    )
     add("--report", type=Path, metavar="DIR", help="write an HTML report, its JSON and a summary there")
     add("--json", action="store_true", help="only the JSON line, no tables")
     return found
@@ -172,9 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(options: argparse.Namespace, line: str) -> None:
     plans = plans_of(options)
     path = resolve_model(options.model)
-    sha256 = NOT_HASHED
-    if options.out or options.verdicts:
-        sha256 = ModelStore(default_root()).sha256(path)
+    sha256 = ModelStore(default_root()).sha256(path)
     with ExitStack() as stack:
         rig = stack.enter_context(Rig(path, options.threads))
         file = stack.enter_context(RowFile(options.out, Measured.from_json)) if options.out else None
@@ -190,8 +198,7 @@ def _command(options: argparse.Namespace, line: str) -> None:
             measured += run.measure(texts, plan)
         rows = combine(measured)
         model, kernels = rig.model.path.stem, rig.kernels.name
-    if options.verdicts:
-        write_verdicts(options.verdicts, model, sha256, rows)
+    _store_verdicts(options.verdicts, path, sha256, rows)
     if not options.json:
         _print(rows, plans[0].arms)
     summary = {
@@ -209,6 +216,19 @@ def _command(options: argparse.Namespace, line: str) -> None:
         found = page(rows, plans[0].arms, model=model, command=line)
         say(f"report: {write_report(options.report, found, summary)}")
     print(json_line(summary))
+
+
+def _store_verdicts(chosen: Path | None, model: Path, sha256: str, rows: Sequence[Row]) -> None:
+    """Into the chosen file, or beside the installed models; the latter may be read-only."""
+    target = chosen or verdict_path(default_root(), model)
+    try:
+        write_verdicts(target, model.stem, sha256, rows)
+    except StorageError as error:
+        if chosen:
+            raise
+        say(f"the verdicts could not be kept: {error}")
+    else:
+        say(f"verdicts: {target}")
 
 
 def _print(rows: Sequence[Row], arms: Sequence[Arm]) -> None:

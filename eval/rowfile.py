@@ -44,20 +44,20 @@ class RowFile(Generic[R]):
 
     def __init__(self, path: Path | None, parse: Parse[R]) -> None:
         self.rows: dict[str, R] = {}
-        self._path, self._parse = path, parse
+        self.path, self._parse = path, parse
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        if self._path is None:
+        if self.path is None:
             return self
-        with _storage(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and not self._path.is_file():
-                raise _problem(self._path, "not a file")
-            self._file = self._path.open("a+b")
+        with _storage(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file():
+                raise _problem(self.path, "not a file")
+            self._file = self.path.open("a+b")
         try:
-            with _storage(self._path):
-                self._load(self._file, self._path)
+            with _storage(self.path):
+                self._load(self._file, self.path)
         except BaseException:
             self._file.close()
             raise
@@ -69,8 +69,8 @@ class RowFile(Generic[R]):
 
     def add(self, row: R) -> None:
         """Append a row; it is on the disk when this returns."""
-        if self._file is not None and self._path is not None:
-            with _storage(self._path):
+        if self._file is not None and self.path is not None:
+            with _storage(self.path):
                 self._file.write(orjson.dumps(row.to_json()) + b"\n")
                 self._file.flush()
                 os.fsync(self._file.fileno())

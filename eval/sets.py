@@ -2,11 +2,13 @@
 
 ::
 
-    SET/docs/            documents of any kind that can be ingested (or SET/documents/)
+    SET/docs/            documents of any kind that can be ingested (or SET/documents/, or else SET itself)
     SET/questions*.jsonl one object a line: id, question, answers, gold_docs, type;
-                         optional: options (multiple choice), plausible (wrong answers that tempt)
+                         optional: options (multiple choice), plausible (wrong answers that tempt),
+                         hidden (documents that are left out of the set, so that nothing answers)
 
-`type` groups questions in reports.  Questions of type `null` are answered by no document.
+`type` groups questions in reports.  Questions of type `null` are answered by no document.  What one question
+hides is hidden from all: a set has one library, and every system searches the same documents.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class SetError(BeyondragError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question.  `gold_docs` are file names, with or without suffix, that the answer needs."""
+    """One question.  `gold_docs` are file names, with or without suffix, that the answer needs; `hidden`
+    those of documents that must not be there when it is asked."""
 
     id: str
     question: str
@@ -54,6 +57,7 @@ class Question:
     type: str
     options: tuple[str, ...] = ()
     plausible: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def is_null(self) -> bool:
@@ -69,9 +73,14 @@ class QuestionSet:
     documents: Path
     questions: tuple[Question, ...]
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The documents that some question hides, each once."""
+        return tuple(dict.fromkeys(name for question in self.questions for name in question.hidden))
 
-def read_set(folder: Path) -> QuestionSet:
-    """Read and check the set in `folder`.
+
+def read_set(folder: Path, files: Sequence[Path] = ()) -> QuestionSet:
+    """Read and check the set in `folder`, with the questions of `files` instead of its own if there are any.
 
     Raises:
         SetError: the folder, a file or a line is not what a set holds.
@@ -79,15 +88,8 @@ def read_set(folder: Path) -> QuestionSet:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
         raise SetError("there is no such folder", subject=str(folder), remedy="name the folder of a set")
-    documents = next((folder / name for name in _FOLDERS if (folder / name).is_dir()), None)
-    if documents is None:
-        raise SetError(
-            "the set has no documents",
-            subject=str(folder),
-            remedy="put them into the folder docs/ beside questions.jsonl",
-        )
     questions: dict[str, Question] = {}
-    for path in sorted(folder.glob("questions*.jsonl")):
+    for path in files or sorted(folder.glob("questions*.jsonl")):
         for question, where in _questions(path):
             if question.id in questions:
                 raise SetError(f"the id {question.id!r} is there twice", subject=where)
@@ -100,7 +102,18 @@ def read_set(folder: Path) -> QuestionSet:
             subject=str(folder),
             remedy="write questions.jsonl, or draft it with `beyondrag eval make-questions`",
         )
-    return QuestionSet(one_line(folder.name, 60) or "set", folder, documents, tuple(questions.values()))
+    name = one_line(folder.name, 60) or "set"
+    return QuestionSet(name, folder, documents_of(folder), tuple(questions.values()))
+
+
+def documents_of(folder: Path) -> Path:
+    """The folder that holds the documents of the set in `folder`: its docs/ or documents/, or itself."""
+    return next((folder / name for name in _FOLDERS if (folder / name).is_dir()), folder)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The questions of one file; raises SetError."""
+    return [question for question, _ in _questions(path)]
 
 
 def sample(
@@ -180,6 +193,7 @@ def _question(row: dict[str, Any], where: str) -> Question:
         type=one_line(_text(row, "type", where), 40),
         options=_options(row, where),
         plausible=_texts(row, "plausible", where),
+        hidden=_texts(row, "hidden", where),
     )
     if len(question.question) > MAX_QUESTION_CHARS:
         raise SetError(f"the question has more than {MAX_QUESTION_CHARS:,} characters", subject=where)

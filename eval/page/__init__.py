@@ -19,7 +19,7 @@ from eval.page.figures import (
     Scatter,
     Series,
 )
-from eval.page.machine import this_machine
+from eval.page.machine import processor, this_machine
 from eval.page.model import (
     Block,
     Command,
@@ -71,6 +71,7 @@ __all__ = [
     "Summary",
     "Table",
     "page_of",
+    "processor",
     "shown",
     "this_machine",
     "write_figure",

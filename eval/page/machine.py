@@ -21,7 +21,7 @@ def this_machine(extra: Mapping[str, str] | None = None) -> Machine:
     found = versions()
     facts = {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "Processor": _processor(),
+        "Processor": processor(),
         "Cores": str(os.cpu_count() or "unknown"),
         "Memory": _memory(),
         "System": f"{platform.system()} {platform.release()}, {found.pop('machine')}",
@@ -31,7 +31,8 @@ def this_machine(extra: Mapping[str, str] | None = None) -> Machine:
     return Machine(tuple(facts.items()))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor, as the system tells it."""
     with suppress(OSError):
         for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")

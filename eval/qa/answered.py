@@ -11,9 +11,10 @@ from beyondrag.errors import UsageError
 from eval.page.chapters import Facts
 from eval.qa.arms import ARMS, DOC
 from eval.qa.presentation import Part
-from eval.qa.rows import Row, RowFile
+from eval.qa.rows import Row, parse_row
 from eval.qa.shelf import IngestCost
 from eval.qa.summary import Result, result
+from eval.rowfile import read_rows
 from library.wording import one_line
 
 
@@ -48,7 +49,7 @@ def read_answers(paths: Sequence[Path]) -> list[Answered]:
     """The sets of some files of rows.  Raises UsageError for a file without rows, StorageError."""
     rows: dict[str, Row] = {}
     for path in paths:
-        found = RowFile(path).load() if path.is_file() else {}
+        found = {row.key: row for row in read_rows(path, parse_row)} if path.is_file() else {}
         if not found:
             raise UsageError(
                 "no answers of eval qa",
@@ -108,6 +109,7 @@ def facts_of(parts: Sequence[Answered]) -> Facts:
     for row in rows:
         noted = row.circumstances
         found.setdefault("Model", set()).add(str(noted.get("model", "not noted")))
+        found.setdefault("Processor", set()).add(str(noted.get("processor", "not noted")))
         found.setdefault("Threads", set()).add(str(noted.get("threads", "not noted")))
         found.setdefault("Code of the answers", set()).add(str(noted.get("code", "not noted")))
         found.setdefault("Model SHA-256", set()).add(str(row.parameters.get("model_sha256", "not noted")))

@@ -8,7 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+from beyondrag.chunk_rag.chunks import CHUNK_TOKENS, OVERLAP_TOKENS
+from beyondrag.chunk_rag.placing import TOP_CHUNKS
 from beyondrag.console import Console
 from beyondrag.errors import UsageError
 from beyondrag.interrupts import interruptible
@@ -16,14 +19,13 @@ from beyondrag.settings import DEFAULT_CONTEXT, Settings, settings_from
 from beyondrag.turn import ANSWER_TOKENS
 from eval.command import comma_list, positive, run_command
 from eval.page import page_of, write_report
-from eval.qa.answered import of_part
-from eval.qa.arms import ARMS, DEFAULT_ARMS, Budget, parse_arms
-from eval.qa.chunk_rag import TOP_CHUNKS
-from eval.qa.chunks import CHUNK_TOKENS, OVERLAP_TOKENS
+from eval.qa.answered import of_part, ordered, read_answers
+from eval.qa.arms import ARMS, DEFAULT_ARMS, Arm, Budget, parse_arms
 from eval.qa.code import code_fingerprint
 from eval.qa.page import chapter
 from eval.qa.presentation import (
     Part,
+    View,
     differing_circumstances,
     part_json,
     part_of,
@@ -31,8 +33,9 @@ from eval.qa.presentation import (
     pooled_json,
     pooled_text,
 )
-from eval.qa.session import Choices, Session
+from eval.qa.session import Choices, Session, SetAnswers
 from eval.qa.shelf import Shelf, default_work
+from eval.qa.strata import By
 from eval.report import json_line, versions
 from eval.sets import read_set, sample
 from kvfiles.codecs import is_codec_name
@@ -50,6 +53,7 @@ examples:
   beyondrag eval qa examples
   beyondrag eval qa SET --systems doc,chunk-bm25,chunk-hybrid --limit 40
   beyondrag eval qa SET --systems doc,doc@k8v8,doc-exact --types single,null
+  beyondrag eval qa --rows runs/A.jsonl runs/B.jsonl --systems oracle --thresholds
 
 Answers are kept: the same command goes on after a stop, and a larger --limit asks only what is new."""
 
@@ -70,10 +74,27 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "sets", nargs="+", type=Path, metavar="SET", help="folder with docs/ and questions*.jsonl"
+        "sets",
+        nargs="*",
+        type=Path,
+        metavar="SET",
+        help="folder with questions*.jsonl and documents, in docs/ or beside the questions",
     )
     parser.add_argument(
-        "--systems", type=comma_list, default=DEFAULT_ARMS, help=f"(default: {','.join(DEFAULT_ARMS)})"
+        "--systems",
+        type=comma_list,
+        help=f"(default: {','.join(DEFAULT_ARMS)}; with --rows all that are there)",
+    )
+    parser.add_argument(
+        "--rows", type=Path, nargs="+", default=(), metavar="FILE", help="tables of kept answers, no model"
+    )
+    parser.add_argument(
+        "--questions",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="ask these instead of the set's own",
     )
     parser.add_argument("--types", type=comma_list, default=(), help="only questions of these types")
     parser.add_argument(
@@ -84,6 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         "--no-check",
         action="store_true",
         help="compare systems pair by pair without the check of the evidence",
+    )
+    parser.add_argument(
+        "--pairs-by",
+        choices=get_args(By),
+        help="compare the first system with each other one by type of question, number of gold documents or "
+        "of documents in its context",
+    )
+    parser.add_argument(
+        "--thresholds", action="store_true", help="what other thresholds of the second reading would show"
     )
     parser.add_argument("--model", help="name of a pulled model or path of a GGUF")
     parser.add_argument("--codec", help="of the product's snapshots: exact, or k4v4 and the like")
@@ -123,57 +153,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(options: argparse.Namespace, line: str) -> None:
-    if not 0 <= options.overlap < options.chunk_tokens / 2:
-        raise UsageError("must be less than half of --chunk-tokens", subject="--overlap")
-    if not 0 <= options.repair <= options.max_tokens * 64:
-        raise UsageError("must not be negative", subject="--repair")
-    arms = parse_arms(options.systems)
-    sets = [read_set(folder) for folder in options.sets]
-    chosen = [sample(s.questions, limit=options.limit, seed=options.seed, types=options.types) for s in sets]
-    choices = Choices(
-        _settings(options),
-        Budget(
-            options.max_tokens,
-            options.top_k,
-            options.repair,
-            options.top_chunks,
-            options.chunk_tokens,
-            options.overlap,
-        ),
-        read_needed=options.read_needed,
-        redo=options.redo,
-        tells=options.verbose,
-    )
-    checked = not options.no_check
+    if bool(options.sets) == bool(options.rows):
+        raise UsageError("name one or several sets, or --rows", remedy="beyondrag eval qa --help")
+    view = View(not options.no_check, options.pairs_by, options.thresholds)
     console = Console(wants_json=options.json)
-    work: Path = (options.work or default_work()).expanduser().absolute()
-    parts: list[Part] = []
-    with interruptible(lambda: console.note("stopping; answers are kept")) as cancelled:
-        session = Session(choices, console, cancelled)
-        for question_set, questions in zip(sets, chosen, strict=True):
-            console.note(f"{question_set.name}: {len(questions)} of {len(question_set.questions)} questions")
-            answers = session.answer(question_set, questions, arms, Shelf(work, question_set))
-            part = part_of(answers, arms, checked=checked)
-            parts.append(part)
-            if not options.json:
-                console.block(part_text(part, seed=options.seed, checked=checked))
+    arms, parts = (_kept if options.rows else _asked)(options, console, view)
     for warning in differing_circumstances(parts, code_fingerprint()):
         console.warn(warning)
     if len(parts) > 1 and not options.json:
-        console.block(pooled_text(parts, arms, checked=checked))
+        console.block(pooled_text(parts, arms, view))
+    circumstances = [one.row.circumstances for part in parts for one in part.results]
     summary = {
         "suite": "qa",
-        "model": next((r.row.circumstances.get("model") for p in parts for r in p.results), None),
+        "model": next((noted.get("model") for noted in circumstances), None),
+        "processors": sorted({str(noted.get("processor", "not noted")) for noted in circumstances}),
+        "threads": sorted({str(noted.get("threads", "not noted")) for noted in circumstances}),
         "systems": [arm.name for arm in arms],
         "seed": options.seed,
         "limit": options.limit,
         "types": list(options.types),
-        "codec": choices.settings.codec,
-        "threads": choices.settings.threads,
+        "codec": next((part.answers.codec for part in parts), ""),
         "code": code_fingerprint(),
-        "pairs_read": "shown" if checked else "unchecked",
-        "sets": [part_json(part) for part in parts],
-        "pooled": pooled_json(parts, arms, checked=checked),
+        "pairs_read": "shown" if view.checked else "unchecked",
+        "sets": [part_json(part, arms, view) for part in parts],
+        "pooled": pooled_json(parts, arms, view),
         "versions": versions(),
     }
     if options.report is not None:
@@ -181,6 +184,70 @@ def _command(options: argparse.Namespace, line: str) -> None:
         page = page_of(f"Whole documents against chunk-RAG: {summary['model']}", [found])
         console.note(f"report: {write_report(options.report, page, summary)}")
     print(json_line(summary))
+
+
+def _asked(options: argparse.Namespace, console: Console, view: View) -> tuple[list[Arm], list[Part]]:
+    """Ask what has not been asked yet."""
+    if not 0 <= options.overlap < options.chunk_tokens / 2:
+        raise UsageError("must be less than half of --chunk-tokens", subject="--overlap")
+    if not 0 <= options.repair <= options.max_tokens * 64:
+        raise UsageError("must not be negative", subject="--repair")
+    if options.questions and len(options.sets) > 1:
+        raise UsageError("one set at a time can be asked these", subject="--questions")
+    arms = parse_arms(DEFAULT_ARMS if options.systems is None else options.systems)
+    sets = [read_set(folder, options.questions) for folder in options.sets]
+    chosen = [sample(s.questions, limit=options.limit, seed=options.seed, types=options.types) for s in sets]
+    budget = Budget(
+        options.max_tokens,
+        options.top_k,
+        options.repair,
+        options.top_chunks,
+        options.chunk_tokens,
+        options.overlap,
+    )
+    choices = Choices(
+        _settings(options),
+        budget,
+        read_needed=options.read_needed,
+        redo=options.redo,
+        tells=options.verbose,
+    )
+    work: Path = (options.work or default_work()).expanduser().absolute()
+    parts: list[Part] = []
+    with interruptible(lambda: console.note("stopping; answers are kept")) as cancelled:
+        session = Session(choices, console, cancelled)
+        for question_set, questions in zip(sets, chosen, strict=True):
+            console.note(f"{question_set.name}: {len(questions)} of {len(question_set.questions)} questions")
+            if question_set.hidden:
+                console.note(f"hidden from every system: {', '.join(question_set.hidden)}")
+            answers = session.answer(question_set, questions, arms, Shelf(work, question_set))
+            parts.append(part_of(answers, arms, checked=view.checked))
+            if not options.json:
+                console.block(part_text(parts[-1], arms, seed=options.seed, view=view))
+    return arms, parts
+
+
+def _kept(options: argparse.Namespace, console: Console, view: View) -> tuple[list[Arm], list[Part]]:
+    """The answers of files of rows, without a model; of all systems in them, or those that are named."""
+    answered = read_answers(options.rows)
+    found = ordered(name for one in answered for name in one.systems)
+    arms = parse_arms(found if options.systems is None else options.systems)
+    every = [r.row.question for one in answered for r in one.results]
+    sample(every, types=options.types)  # refuses types that none of the sets has
+    parts: list[Part] = []
+    for one in answered:
+        questions = list({r.id: r.row.question for r in one.results}.values())
+        types = {question.type for question in questions} & set(options.types)
+        if options.types and not types:
+            continue
+        chosen = sample(questions, limit=options.limit, seed=options.seed, types=types)
+        ids, names = {question.id for question in chosen}, {arm.name for arm in arms}
+        rows = tuple(r.row for r in one.results if r.row.question.id in ids and r.row.system in names)
+        part = part_of(SetAnswers(one.set, "", None, rows, {}, {}), arms, checked=view.checked)
+        parts.append(part)
+        if not options.json:
+            console.block(part_text(part, arms, seed=options.seed, view=view))
+    return arms, parts
 
 
 def _settings(options: argparse.Namespace) -> Settings:

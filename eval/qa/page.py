@@ -29,6 +29,7 @@ from eval.qa.page_blocks import (
     types_table,
 )
 from eval.qa.page_examples import pair_examples
+from eval.qa.page_strata import gold_table, thresholds_table
 from eval.qa.summary import ALL, Figures, Paired, compare, figures, to_json
 
 SIGNIFICANT = 0.05
@@ -45,6 +46,12 @@ _RETRIEVAL = (
     "retrieval ranked (for chunks: documents in the order of their best chunk); *right where given* counts "
     "unchecked answers to questions whose gold documents were all in the context."
 ).replace("*", "")
+
+_WITHHELD = (
+    "After an answer with evidence the model is asked again, directly and with leave to decline, and the "
+    "answer's own tokens are scored: log-odds of the answer against declining. Below a threshold it is "
+    "withheld. The table says what other thresholds would do to the same answers."
+)
 
 
 def chapter(parts: Sequence[Answered], *, command: str | None = None, facts: Facts | None = None) -> Chapter:
@@ -133,6 +140,9 @@ def _limits(parts: Sequence[Answered]) -> tuple[str, ...]:
     if len(parts) > 1:
         found.append("All sets together counts every question alike, so larger sets count more.")
     threads = {str(row.circumstances.get("threads")) for row in rows}
+    processors = {str(row.circumstances.get("processor", "not noted")) for row in rows}
+    if len(processors) > 1:
+        found.append(f"Times were taken on different processors ({', '.join(sorted(processors))}).")
     if len(threads) > 1:
         found.append(
             f"Times were taken with different numbers of threads ({', '.join(sorted(threads))}): "
@@ -183,9 +193,16 @@ def _sections(
             )
         )
     tables = [types_table(pool, systems, m) for pool in found for m in MEASURES]
+    golden = gold_table(first, systems)
     sections.append(
-        Section("Answers by set and type of question", ("All as shown, with the check.",), tuple(tables))
+        Section(
+            "Answers by set and type of question",
+            ("All as shown, with the check.",),
+            (*tables, *([] if golden is None else [golden])),
+        )
     )
+    if (tried := thresholds_table(first, systems)) is not None:
+        sections.append(Section("Where answers are withheld", (_WITHHELD,), (tried,)))
     retrieval = [retrieval_table(pool, made[pool.name]) for pool in found]
     sections.append(
         Section("Retrieval apart from reading", (_RETRIEVAL,), tuple(t for t in retrieval if t is not None))

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from beyondrag.verdict import MIN_LOG_ODDS
 from eval.qa.arms import CHUNK_ARMS, DOC, Arm
 from eval.qa.session import SetAnswers
+from eval.qa.strata import By, at_thresholds, by_gold, pairs_by
 from eval.qa.summary import (
     ALL,
     Figures,
@@ -23,7 +25,27 @@ from eval.qa.summary import (
     saved_seconds,
     to_json,
 )
-from eval.qa.tables import cost_sentences, effort_table, pairs_table, readings_table, retrieval_table
+from eval.qa.tables import (
+    cost_sentences,
+    effort_table,
+    grouped_pairs_table,
+    pairs_table,
+    readings_table,
+    retrieval_table,
+    strata_table,
+    thresholds_table,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a person wants to see: pairs as shown (`checked`) or unchecked; and beside the usual tables
+    `pairs_by` group, and what other thresholds of the second reading would do.
+    """
+
+    checked: bool = True
+    pairs_by: By | None = None
+    thresholds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +97,62 @@ def _figures(results: Sequence[Result], arms: Sequence[Arm]) -> tuple[Figures, .
     return tuple(made)
 
 
-def part_text(part: Part, *, seed: int, checked: bool) -> str:
+def part_text(part: Part, arms: Sequence[Arm], *, seed: int, view: View) -> str:
     """A set's figures as Markdown."""
     counts = Counter(one.row.question.type for one in {r.id: r for r in part.results}.values())
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    n_documents = part.answers.n_documents
+    documents = "" if n_documents is None else f"{n_documents} documents; "
     head = (
-        f"\n# {part.answers.set}\n\n{part.answers.n_documents} documents; questions: {kinds} "
+        f"\n# {part.answers.set}\n\n{documents}questions: {kinds} "
         f"(seed {seed}). Shares and medians with 95 % bootstrap intervals over questions."
     )
     costs = [_costs_text(part)] if part.answers.ingest else []
-    return "\n\n".join([head, *_sections(part.figures, part.pairs, checked=checked), *costs])
+    more = _more(part.results, [arm.name for arm in arms], view)
+    return "\n\n".join([head, *_sections(part.figures, part.pairs, checked=view.checked), *more, *costs])
 
 
-def pooled_text(parts: Sequence[Part], arms: Sequence[Arm], *, checked: bool) -> str:
+def pooled_text(parts: Sequence[Part], arms: Sequence[Arm], view: View) -> str:
     """The figures over all questions of several sets as Markdown."""
-    results = [one for part in parts for one in part.results]
-    pairs = compare(results, [arm.name for arm in arms], checked=checked)
+    results, systems = [one for part in parts for one in part.results], [arm.name for arm in arms]
+    pairs = compare(results, systems, checked=view.checked)
     names = ", ".join(part.answers.set for part in parts)
     head = f"\n# All sets together: {names}"
-    return "\n\n".join([head, *_sections(_figures(results, arms), pairs, checked=checked)])
+    usual = _sections(_figures(results, arms), pairs, checked=view.checked)
+    return "\n\n".join([head, *usual, *_more(results, systems, view)])
+
+
+_GROUPS = {
+    "type": "by type of question",
+    "gold": "by number of gold documents",
+    "context": "by number of documents in the context of {}",
+}
+
+
+def _more(results: Sequence[Result], systems: Sequence[str], view: View) -> list[str]:
+    sections = []
+    if strata := by_gold(results, systems):
+        sections.append(f"## By number of gold documents\n\n{strata_table(strata)}")
+    if view.pairs_by is not None and len(systems) > 1:
+        title = f"{systems[0]} against the others, {_GROUPS[view.pairs_by].format(systems[0])}"
+        table = grouped_pairs_table(pairs_by(results, systems, view.pairs_by, checked=view.checked))
+        sections.append(f"## {title}, {_reading(checked=view.checked)}\n\n{table}")
+    if view.thresholds and (found := at_thresholds(results, systems)):
+        today = f"withheld is what has less than the threshold (today {MIN_LOG_ODDS:g}) or no evidence at all"
+        sections.append(
+            f"## By threshold of the second reading\n\n{today[0].upper()}{today[1:]}. Answerable questions: "
+            f"right or wrong and shown; Wilson's intervals.\n\n{thresholds_table(found)}"
+        )
+    return sections
+
+
+def _reading(*, checked: bool) -> str:
+    return "as shown" if checked else "unchecked"
 
 
 def _sections(made: Sequence[Figures], pairs: Sequence[Paired], *, checked: bool) -> list[str]:
     overall = [one for one in made if one.group == ALL]
     found = retrieval_table(made)
-    reading = "as shown" if checked else "unchecked"
     sections = [
         "## As shown: with the check of the copied evidence, for every system\n\n"
         + readings_table(made, checked=True),
@@ -110,9 +163,8 @@ def _sections(made: Sequence[Figures], pairs: Sequence[Paired], *, checked: bool
         sections.append(f"## Retrieval apart from reading (accuracy unchecked)\n\n{found}")
     sections.append(f"## Effort for a question (medians)\n\n{effort_table(overall)}")
     if pairs:
-        sections.append(
-            f"## Pair by pair, {reading} (exact McNemar; Newcombe's intervals)\n\n{pairs_table(pairs)}"
-        )
+        title = f"Pair by pair, {_reading(checked=checked)} (exact McNemar; Newcombe's intervals)"
+        sections.append(f"## {title}\n\n{pairs_table(pairs)}")
     return sections
 
 
@@ -127,13 +179,25 @@ def _costs_text(part: Part) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def part_json(part: Part) -> dict[str, object]:
+def _more_json(results: Sequence[Result], arms: Sequence[Arm], view: View) -> dict[str, object]:
+    systems = [arm.name for arm in arms]
+    more: dict[str, object] = {"by_gold": to_json(by_gold(results, systems))}
+    if view.pairs_by is not None and len(systems) > 1:
+        found = pairs_by(results, systems, view.pairs_by, checked=view.checked)
+        more[f"pairs_by_{view.pairs_by}"] = [{"group": name, "pair": to_json(pair)} for name, pair in found]
+    if view.thresholds:
+        more["thresholds"] = to_json(at_thresholds(results, systems))
+    return more
+
+
+def part_json(part: Part, arms: Sequence[Arm], view: View) -> dict[str, object]:
     """A set's figures as JSON values."""
     return {
         "set": part.answers.set,
         "documents": part.answers.n_documents,
         "figures": to_json(part.figures),
         "pairs": to_json(part.pairs),
+        **_more_json(part.results, arms, view),
         "ingest": {
             codec: {
                 "seconds": round(cost.seconds, 2),
@@ -151,22 +215,24 @@ def part_json(part: Part) -> dict[str, object]:
     }
 
 
-def pooled_json(parts: Sequence[Part], arms: Sequence[Arm], *, checked: bool) -> dict[str, object] | None:
+def pooled_json(parts: Sequence[Part], arms: Sequence[Arm], view: View) -> dict[str, object] | None:
     """The figures over several sets as JSON values; None for a single set."""
     if len(parts) < 2:
         return None
     results = [one for part in parts for one in part.results]
     return {
         "figures": to_json(_figures(results, arms)),
-        "pairs": to_json(compare(results, [arm.name for arm in arms], checked=checked)),
+        "pairs": to_json(compare(results, [arm.name for arm in arms], checked=view.checked)),
+        **_more_json(results, arms, view),
     }
 
 
 def differing_circumstances(parts: Sequence[Part], code: str) -> list[str]:
-    """In words, where answers were not made by the code of now, or not all with as many threads."""
+    """In words, where answers were not made by the code of now, or not all on one kind of machine."""
     rows = [one.row for part in parts for one in part.results]
     earlier = sum(row.circumstances.get("code") != code for row in rows)
     threads = {str(row.circumstances.get("threads")) for row in rows}
+    processors = {str(row.circumstances.get("processor", "not noted")) for row in rows}
     found = []
     if earlier:
         found.append(
@@ -175,4 +241,6 @@ def differing_circumstances(parts: Sequence[Part], code: str) -> list[str]:
         )
     if len(threads) > 1:
         found.append(f"times were taken with different numbers of threads: {', '.join(sorted(threads))}")
+    if len(processors) > 1:
+        found.append(f"times were taken on different processors: {', '.join(sorted(processors))}")
     return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from eval.qa.rows import Row, RowFile, row_key
+from eval.qa.rows import Row, row_key
 from eval.qa.systems import Cancelled, System
+from eval.rowfile import RowFile
 from eval.sets import Question
 from kvfiles.errors import Cancelled as Stopped
 
@@ -33,7 +34,7 @@ class Task:
 def run(
     task: Task,
     systems: Sequence[System],
-    file: RowFile,
+    file: RowFile[Row],
     *,
     progress: Progress = lambda _done, _total, _what: None,
     cancelled: Cancelled = lambda: False,
@@ -45,7 +46,7 @@ def run(
     `on_row` sees every answer that is made now; what `keep` refuses of those on the disk is made again.
     Raises Cancelled; answers made until then are kept.
     """
-    known = {key: row for key, row in file.load().items() if keep(row)}
+    known = {key: row for key, row in file.rows.items() if keep(row)}
     wanted = [
         (question, system, _key(task, question, system))
         for question in task.questions
@@ -73,7 +74,7 @@ def run(
             given=system.answer(question, cancelled),
             circumstances=task.circumstances,
         )
-        file.append(row)
+        file.add(row)
         rows.append(row)
         made += 1
         progress(made, missing, f"{system.name}: {question.id}")

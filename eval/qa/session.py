@@ -11,15 +11,17 @@ from beyondrag.asking import PROTOCOL_VERSION
 from beyondrag.console import Console
 from beyondrag.engine import Engine
 from beyondrag.settings import Settings
+from eval.page import processor
 from eval.qa.arms import SEARCHES, Arm, ArmBuilder, Budget
 from eval.qa.code import code_fingerprint
 from eval.qa.product import GoldFiles
-from eval.qa.rows import Row, RowFile
+from eval.qa.rows import Row, parse_row
 from eval.qa.runner import Task, run
 from eval.qa.shelf import IngestCost, Shelf
 from eval.qa.summary import result
 from eval.qa.systems import Cancelled, asked
 from eval.report import versions
+from eval.rowfile import RowFile
 from eval.sets import Question, QuestionSet
 from ingest.indexing import FileOutcome
 from library.store import Library
@@ -45,12 +47,13 @@ class Choices:
 class SetAnswers:
     """The rows of one set, made with `codec` where a system names no other.
 
-    `ingest` is by codec, `chunk_seconds` (to cut and index) by system.
+    `ingest` is by codec, `chunk_seconds` (to cut and index) by system; both are empty, and `n_documents` is
+    None, where only rows are known.
     """
 
     set: str
     codec: str
-    n_documents: int
+    n_documents: int | None
     rows: tuple[Row, ...]
     ingest: dict[str, IngestCost]
     chunk_seconds: dict[str, float]
@@ -72,7 +75,7 @@ class Session:
         rows: list[Row] = []
         ingest: dict[str, IngestCost] = {}
         chunk_seconds: dict[str, float] = {}
-        with self._library(shelf) as library:
+        with RowFile(shelf.runs, parse_row) as file, self._library(shelf) as library:
             gold = GoldFiles(library)
             for question in questions:
                 gold.ids(question)  # whatever is wrong with the set shows before hours of work
@@ -81,7 +84,8 @@ class Session:
             for codec, some in groupby(order, key=lambda arm: arm.codec or default):
                 group = list(some)
                 with Engine(replace(self._choices.settings, codec=codec), library) as engine:
-                    rows += self._with_engine(engine, question_set, questions, group, shelf, gold)
+                    task = self._task(engine, question_set, questions, shelf, gold)
+                    rows += self._with_engine(engine, task, group, shelf, gold, file)
                     if any(arm.needs_snapshots for arm in group):
                         ingest[codec] = shelf.ingest_cost(engine)
             for arm in arms:
@@ -93,20 +97,43 @@ class Session:
     def _with_engine(
         self,
         engine: Engine,
-        question_set: QuestionSet,
-        questions: Sequence[Question],
+        task: Task,
         arms: Sequence[Arm],
         shelf: Shelf,
         gold: GoldFiles,
+        file: RowFile[Row],
     ) -> list[Row]:
         if any(arm.needs_snapshots for arm in arms):
-            self._read(engine, shelf, self._needed(engine, questions, gold))
+            self._read(engine, shelf, self._needed(engine, task.questions, gold))
         engine.prepare()
         builder = ArmBuilder(engine, shelf, gold, self._choices.budget)
         systems = [builder.build(arm) for arm in arms]
         _warm_up(engine)
-        settings, code = engine.settings, code_fingerprint()
-        task = Task(
+        total = sum(system.applies(question) for system in systems for question in task.questions)
+        code = task.circumstances.get("code")
+        with self._console.progress(total, "answers") as progress:
+            return run(
+                task,
+                systems,
+                file,
+                progress=lambda made, missing, what: progress.update(made, total=missing, detail=what),
+                cancelled=self._cancelled,
+                on_row=self._tell if self._choices.tells else lambda _row: None,
+                keep=(lambda row: row.circumstances.get("code") == code)
+                if self._choices.redo
+                else (lambda _row: True),
+            )
+
+    def _task(
+        self,
+        engine: Engine,
+        question_set: QuestionSet,
+        questions: Sequence[Question],
+        shelf: Shelf,
+        gold: GoldFiles,
+    ) -> Task:
+        settings = engine.settings
+        return Task(
             set=question_set.name,
             documents=shelf.fingerprint(engine.library),
             questions=questions,
@@ -122,24 +149,12 @@ class Session:
             },
             circumstances={
                 "model": engine.profile.model_name,
+                "processor": processor(),
                 "threads": settings.threads,
-                "code": code,
+                "code": code_fingerprint(),
                 "versions": versions(),
             },
         )
-        total = sum(system.applies(question) for system in systems for question in questions)
-        with self._console.progress(total, "answers") as progress:
-            return run(
-                task,
-                systems,
-                RowFile(shelf.runs),
-                progress=lambda made, missing, what: progress.update(made, total=missing, detail=what),
-                cancelled=self._cancelled,
-                on_row=self._tell if self._choices.tells else lambda _row: None,
-                keep=(lambda row: row.circumstances.get("code") == code)
-                if self._choices.redo
-                else (lambda _row: True),
-            )
 
     def _needed(self, engine: Engine, questions: Sequence[Question], gold: GoldFiles) -> list[str]:
         """The documents to read before: all, or those that the questions can choose."""

@@ -15,17 +15,20 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import platformdirs
 
 from beyondrag.engine import Engine
-from eval.qa.rows import append_line, read_lines
-from eval.sets import QuestionSet
+from eval.qa.filenames import FileNames
+from eval.rowfile import RowFile, read_rows
+from eval.sets import QuestionSet, SetError
 from ingest.indexing import FileOutcome, index
 from ingest.pipeline import PendingVolume, pending_volumes, read_volume
+from ingest.scan import scan
 from kvfiles.errors import Cancelled
 from library.store import Library
 
@@ -44,12 +47,30 @@ def default_work() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Work on a set: `what` is PARSED, READ (under `profile`) or CHUNKED (for search `profile`)."""
+    """Work on a set: `what` is PARSED, READ (under `profile`) or CHUNKED (for search `profile`).
+
+    `at`: when it was noted, in seconds since the epoch; 0 in files from before this was kept.
+    """
 
     what: str
     profile: str
     seconds: float
     tokens: int
+    at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Every piece of work has its own."""
+        return hashlib.sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _parse_cost(value: Any) -> Cost:
+    """Raises ValueError, TypeError or KeyError."""
+    seconds, tokens, at = float(value["seconds"]), int(value["tokens"]), float(value.get("at", 0.0))
+    return Cost(str(value["what"]), str(value["profile"]), seconds, tokens, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +117,32 @@ class Shelf:
         with Library.create_or_open(self.library_root) as library:
             started, before = time.perf_counter(), library.count()
             with library.writing(wait_s=5.0):
-                index(library, [self._set.documents], prune=True, on_file=on_file, cancelled=cancelled)
+                self._index(library, on_file, cancelled)
             if library.count() != before:
                 self._note(Cost(PARSED, "", time.perf_counter() - started, 0))
             yield library
+
+    def _index(
+        self,
+        library: Library,
+        on_file: Callable[[FileOutcome, int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Bring `library` up to date with the documents of the set that are not hidden."""
+        folder = self._set.documents
+        if not self._set.hidden:
+            index(library, [folder], prune=True, on_file=on_file, cancelled=cancelled)
+            return
+        named = FileNames(str(file.path) for file in scan([folder]).files)
+        hidden = {path for name in self._set.hidden for path in named.find(name, subject="hidden")}
+        shown = [path for path in named.paths if path not in hidden]
+        if not shown:
+            raise SetError("every document is hidden", subject=self._set.name)
+        index(library, [Path(path) for path in shown], on_file=on_file, cancelled=cancelled)
+        for source, _ in library.sources():
+            if source.path not in shown:
+                library.mark_missing(source.path)
+        library.prune_missing()
 
     def read(
         self,
@@ -147,7 +190,7 @@ class Shelf:
 
     def ingest_cost(self, engine: Engine) -> IngestCost:
         """The cost under the engine's profile, over all runs."""
-        costs = list(self._read_costs())
+        costs = self._read_costs()
         read = [cost for cost in costs if cost.what == READ and cost.profile == engine.profile.id]
         library = engine.library
         documents = [document.id for document in library.documents()]
@@ -180,11 +223,8 @@ class Shelf:
         yield from pending_volumes(engine.library, without, engine.profile, engine.reader)
 
     def _note(self, cost: Cost) -> None:
-        append_line(self._costs, orjson.dumps(asdict(cost)))
+        with RowFile(self._costs, _parse_cost) as file:
+            file.add(replace(cost, at=time.time()))
 
-    def _read_costs(self) -> Iterator[Cost]:
-        for row in read_lines(self._costs):
-            try:
-                yield Cost(str(row["what"]), str(row["profile"]), float(row["seconds"]), int(row["tokens"]))
-            except (KeyError, TypeError, ValueError):
-                continue  # of an older program: its costs are not known
+    def _read_costs(self) -> list[Cost]:
+        return read_rows(self._costs, _parse_cost) if self._costs.exists() else []

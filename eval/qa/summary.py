@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import combinations
 
 import numpy as np
@@ -245,9 +245,8 @@ def to_json(value: object) -> object:
     """Figures and comparisons as JSON values."""
     if isinstance(value, Estimate):
         return value.to_json()
-    if isinstance(value, Figures | Reading | Retrieval | Effort | Paired):
-        names = asdict(value)
-        return {name: to_json(getattr(value, name)) for name in names}
+    if is_dataclass(value):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from beyondrag.quantities import bytes_in_words, seconds_in_words
 from eval.qa.shelf import IngestCost
+from eval.qa.strata import AtThreshold, Stratum
 from eval.qa.summary import ALL, ANSWERABLE, RANKS, Figures, Paired, Reading
 from eval.report import markdown_table
 from eval.stats import Estimate
@@ -25,6 +26,15 @@ def share(estimate: Estimate) -> str:
 def counted(estimate: Estimate) -> str:
     """A share with the number of cases behind it."""
     return DASH if estimate.n == 0 else f"{share(estimate)} of {estimate.n}"
+
+
+def number_of(estimate: Estimate) -> str:
+    """How many cases a share stands for, with the share: "52 (58 %, 47–68)"; a dash where there is none."""
+    if estimate.n == 0:
+        return DASH
+    low, high = 100 * estimate.low, 100 * estimate.high
+    n = round(estimate.value * estimate.n)
+    return f"{n} ({100 * estimate.value:.0f} %, {low:.0f}–{high:.0f})"
 
 
 def seconds(estimate: Estimate) -> str:
@@ -86,6 +96,46 @@ def retrieval_table(figures: Sequence[Figures]) -> str:
     return markdown_table(header, rows, left=(0, 1)) if rows else ""
 
 
+def strata_table(strata: Sequence[Stratum]) -> str:
+    """Numbers of right answers and hallucinations by number of gold documents, under both readings."""
+    header = [
+        "questions",
+        "system",
+        "n",
+        "right, shown",
+        "hallucinated, shown",
+        "right, unchecked",
+        "hallucinated, unchecked",
+    ]
+    rows = [
+        [
+            one.group,
+            one.system,
+            str(one.n),
+            *(number_of(e) for r in (one.shown, one.unchecked) for e in (r.accuracy, r.hallucination)),
+        ]
+        for one in strata
+    ]
+    return markdown_table(header, rows, left=(0, 1))
+
+
+def thresholds_table(found: Sequence[AtThreshold]) -> str:
+    """Numbers of answers that the check would show or withhold at each threshold."""
+    header = ["system", "log-odds at least", "right and shown", "wrong and shown", "unanswerable, withheld"]
+    rows = [
+        [
+            one.system,
+            "any" if one.threshold is None else f"{one.threshold:g}",
+            *(
+                f"{number_of(e)} of {e.n}" if e.n else DASH
+                for e in (one.right_shown, one.wrong_shown, one.null_withheld)
+            ),
+        ]
+        for one in found
+    ]
+    return markdown_table(header, rows)
+
+
 def effort_table(figures: Sequence[Figures]) -> str:
     """Medians of time and of prefilled tokens."""
     header = ["system", "n", "first token, s", "whole answer, s", "tokens prefilled"]
@@ -104,22 +154,30 @@ def effort_table(figures: Sequence[Figures]) -> str:
 
 def pairs_table(pairs: Sequence[Paired]) -> str:
     """Paired tests: how often only one of two was right (or hallucinated), and how sure the difference is."""
-    header = ["measure", "A", "B", "n", "only A", "only B", "A - B, points", "p", "p (Holm)"]
-    rows = [
-        [
-            pair.measure,
-            pair.first,
-            pair.second,
-            str(pair.n),
-            str(pair.only_first),
-            str(pair.only_second),
-            points(pair.difference),
-            p_value(pair.p),
-            p_value(pair.p_holm),
-        ]
-        for pair in pairs
+    return markdown_table(_PAIR, [_pair_cells(pair) for pair in pairs], left=(0, 1, 2))
+
+
+def grouped_pairs_table(pairs: Sequence[tuple[str, Paired]]) -> str:
+    """The same with the group of questions before it."""
+    rows = [[group, *_pair_cells(pair)] for group, pair in pairs]
+    return markdown_table(["questions", *_PAIR], rows, left=(0, 1, 2, 3))
+
+
+_PAIR = ("measure", "A", "B", "n", "only A", "only B", "A - B, points", "p", "p (Holm)")
+
+
+def _pair_cells(pair: Paired) -> list[str]:
+    return [
+        pair.measure,
+        pair.first,
+        pair.second,
+        str(pair.n),
+        str(pair.only_first),
+        str(pair.only_second),
+        points(pair.difference),
+        p_value(pair.p),
+        p_value(pair.p_holm),
     ]
-    return markdown_table(header, rows, left=(0, 1, 2))
 
 
 def points(difference: Estimate) -> str:

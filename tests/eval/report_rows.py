@@ -14,11 +14,16 @@ from compression_rows import measured
 from eval.compression.rows import Measured
 from eval.drift.rows import Row as DriftRow
 from eval.qa.rows import Row as QaRow
-from eval.qa.rows import RowFile
 from eval.recall.rows import Row as RecallRow
 from eval.sets import Question
 
-CIRCUMSTANCES = {"model": "tiny", "threads": 2, "code": "c0de", "versions": {"python": "3.11.9"}}
+CIRCUMSTANCES = {
+    "model": "tiny",
+    "processor": "Zen",
+    "threads": 2,
+    "code": "c0de",
+    "versions": {"python": "3.11.9"},
+}
 COMMON = {"model_sha256": "a" * 64, "gpu": False}
 ANSWERABLE = [Question(f"q{i}", f"Question {i}?", ("48",), ("harbour.txt",), "single") for i in range(8)]
 NULLS = [Question(f"n{i}", f"Nobody knows {i}?", (), ("harbour.txt",), "null") for i in range(2)]
@@ -156,11 +161,4 @@ class Jsonable(Protocol):
 
 def write_rows(path: Path, rows: Iterable[Jsonable]) -> Path:
     path.write_bytes(b"".join(orjson.dumps(row.to_json()) + b"\n" for row in rows))
-    return path
-
-
-def write_answers(path: Path, rows: Iterable[QaRow]) -> Path:
-    file = RowFile(path)
-    for row in rows:
-        file.append(row)
     return path

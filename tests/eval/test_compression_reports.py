@@ -57,7 +57,8 @@ def test_verdicts_are_stored_with_their_limits(tmp_path: Path) -> None:
     write_verdicts(path, "model", "a" * 64, [row()])
     found = orjson.loads(path.read_bytes())
     assert found["limits"]["kld_mean"] == MAX_KLD
-    assert found["verdicts"][0]["codec"] == "k4v4"
+    assert found["findings"][0]["codec"] == "k4v4"
+    assert found["findings"][0]["context_tokens"] == row().context_tokens
     assert found["model_sha256"] == "a" * 64
     assert list(tmp_path.iterdir()) == [path]
 

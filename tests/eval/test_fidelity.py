@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from beyondrag.errors import UsageError
+from beyondrag.fidelity_verdict import read_verdicts, verdict_path
+from beyondrag.models import default_root
 from eval.command import run_command
 from eval.compression.arms import LITERATURE
 from eval.compression.caches import Bench, Case, OneSidedCache, parse_one_sided
@@ -277,6 +279,9 @@ def test_the_command_ends_with_one_line_of_json(
     assert [row["name"] for row in found["rows"]] == ["k4v4"]
     assert found["rows"][0]["n_tokens"] == 8
     assert any(line.startswith("| k4v4") for line in lines)
+    kept = read_verdicts(verdict_path(default_root(), small_model_path))
+    assert kept is not None, "beside the models, where the product looks"
+    assert [(one.codec, one.n_tokens) for one in kept.findings] == [("k4v4", 8)]
     assert main([*arguments, "--codecs", "k4v4,zip", str(text)]) == UsageError.exit_code
     assert "zip" in capsys.readouterr().err
 

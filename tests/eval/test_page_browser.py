@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import page_demo
 import pytest
+import report_rows as made
 
 if sys.platform == "win32":
     pytest.skip("the browser's pipe is opened the Unix way", allow_module_level=True)
@@ -15,6 +16,19 @@ if sys.platform == "win32":
 from page_browser import NAMES, Tab, browser_tab, find_browser
 
 from eval.page import write_report
+from eval.report_command import main
+
+_SHOWN = """Array.from(document.querySelectorAll('figure'))
+    .map(f => Array.from(f.querySelectorAll('svg')).filter(s => s.getClientRects().length).length).join()"""
+_OUTSIDE = """JSON.stringify(Array.from(document.querySelectorAll('figure svg'))
+    .filter(svg => svg.getClientRects().length).flatMap(svg => {
+        const box = svg.getBoundingClientRect();
+        return Array.from(svg.querySelectorAll('text')).filter(text => {
+            const own = text.getBoundingClientRect();
+            return own.left < box.left - 2 || own.right > box.right + 2 || own.bottom > box.bottom + 2;
+        }).map(text => text.textContent);
+    }))"""
+"""The texts of figures that reach out of them."""
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +82,7 @@ def test_a_click_on_a_head_sorts_and_missing_values_stay_last(tab: Tab) -> None:
 def test_the_page_fits_the_window_and_shows_each_figure_once(tab: Tab, width: int) -> None:
     tab.show(width)
     assert tab.run("document.documentElement.scrollWidth") <= width
-    shown = "Array.from(document.querySelectorAll('figure')).map(f => Array.from(f.querySelectorAll('svg'))"
-    assert tab.run(f"{shown}.filter(s => s.getClientRects().length).length).join()") == "1,1,1,1"
+    assert tab.run(_SHOWN) == "1,1,1,1"
     size = (
         "Math.min(...Array.from(document.querySelectorAll('figure svg'))"
         ".filter(s => s.getClientRects().length)"
@@ -78,18 +91,44 @@ def test_the_page_fits_the_window_and_shows_each_figure_once(tab: Tab, width: in
     assert tab.run(size) > 0.85  # text of 12 px stays readable
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """The report of all suites, from rows."""
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"no browser on PATH; looked for {', '.join(NAMES)}")
+    folder = tmp_path_factory.mktemp("whole")
+    rows = {
+        "--qa": [*made.qa_rows(), *made.qa_rows("ports")],
+        "--fidelity": made.fidelity_rows(),
+        "--recall": made.recall_rows(("keys", "values")),
+        "--drift": made.drift_rows(),
+    }
+    arguments = ["--out", str(folder / "report")]
+    for option, own in rows.items():
+        arguments += [option, str(made.write_rows(folder / f"{option[2:]}.jsonl", own))]
+    assert main(arguments) == 0
+    with browser_tab(program, folder / "profile") as found:
+        found.show(1400)
+        found.open(folder / "report" / "report.html")
+        yield found
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_the_report_of_all_suites_fits_and_shows_every_figure(whole: Tab, width: int) -> None:
+    whole.show(width)
+    assert whole.problems == []
+    assert whole.run("document.documentElement.scrollWidth") <= width
+    assert whole.run(_SHOWN) == "1,1,1,1,1,1,1,1,1"
+    assert json.loads(whole.run(_OUTSIDE)) == []
+    cut = "Array.from(document.querySelectorAll('h2')).filter(h => h.scrollWidth > h.clientWidth + 1).length"
+    assert whole.run(cut) == 0
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_no_text_of_a_figure_is_wider_than_was_planned(tab: Tab, width: int) -> None:
     tab.show(width)
-    script = """JSON.stringify(Array.from(document.querySelectorAll('figure svg'))
-        .filter(svg => svg.getClientRects().length).flatMap(svg => {
-            const box = svg.getBoundingClientRect();
-            return Array.from(svg.querySelectorAll('text')).filter(text => {
-                const own = text.getBoundingClientRect();
-                return own.left < box.left - 2 || own.right > box.right + 2 || own.bottom > box.bottom + 2;
-            }).map(text => text.textContent);
-        }))"""
-    assert json.loads(tab.run(script)) == []
+    assert json.loads(tab.run(_OUTSIDE)) == []
 
 
 def test_light_dark_and_paper(tab: Tab) -> None:

@@ -56,7 +56,8 @@ def test_options_reach_the_suite(capfd: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["qa"], 2, "SET"),
+        (["qa"], 2, "--rows"),
+        (["qa", "x", "y", "--questions", "z"], 2, "one set at a time"),
         (["qa", "x", "--limit", "0"], 2, "above 0"),
         (["qa", "x", "--systems", "magic"], 2, "unknown system"),
         (["qa", "x", "--systems", ","], 2, "no system"),

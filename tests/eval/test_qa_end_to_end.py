@@ -14,7 +14,8 @@ from beyondrag.events import Done
 from beyondrag.settings import Settings, default_settings
 from beyondrag.turn import AskOptions
 from eval.qa.command import main
-from eval.qa.rows import Row, RowFile
+from eval.qa.rows import Row, parse_row
+from eval.rowfile import read_rows
 from library.store import Library
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -46,7 +47,7 @@ def arguments(
 
 
 def rows_of(work: Path) -> dict[tuple[str, str], Row]:
-    rows = RowFile(work / "runs" / "harbour_set.jsonl").load().values()
+    rows = read_rows(work / "runs" / "harbour_set.jsonl", parse_row)
     return {(row.system, row.question.id): row for row in rows}
 
 

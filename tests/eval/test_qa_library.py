@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from qa_samples import SINGLE
 
+from beyondrag.chunk_rag.chunks import library_chunks
 from eval.qa.arms import _load, _save
-from eval.qa.chunks import library_chunks
 from eval.qa.code import code_fingerprint
+from eval.qa.filenames import FileNames
 from eval.qa.product import GoldFiles
 from eval.qa.shelf import Shelf, default_work
-from eval.sets import QuestionSet, SetError
+from eval.sets import Question, QuestionSet, SetError
 from kvfiles.errors import Cancelled
 from library.store import Library
 
@@ -101,14 +102,74 @@ def test_chunks_of_a_library_are_cut_from_the_product_s_texts(
         assert [word for part in words for word in part] == whole
 
 
-def test_costs_that_cannot_be_read_are_left_out(question_set: QuestionSet, tmp_path: Path) -> None:
+def test_costs_are_kept_also_those_from_before_their_time_was_noted(
+    question_set: QuestionSet, tmp_path: Path
+) -> None:
     shelf = Shelf(tmp_path / "work", question_set)
     assert shelf.chunk_seconds("chunk-bm25") == 0
-    shelf.note_chunked("chunk-bm25", 2.0, 10)
-    with (shelf.folder / "costs.jsonl").open("ab") as file:
-        file.write(b'{"what": "chunked", "profile": "chunk-bm25", "seconds": "x", "tokens": 1}\n{"torn')
-    shelf.note_chunked("chunk-bm25", 3.0, 10)
+    shelf.folder.mkdir(parents=True)
+    old = b'{"what":"chunked","profile":"chunk-bm25","seconds":2.0,"tokens":1}\n'
+    (shelf.folder / "costs.jsonl").write_bytes(old)
+    assert shelf.chunk_seconds("chunk-bm25") == 2.0
+    for seconds in (3.0, 5.0, 3.0):
+        shelf.note_chunked("chunk-bm25", seconds, 10)
     assert shelf.chunk_seconds("chunk-bm25") == 3.0
+    assert len((shelf.folder / "costs.jsonl").read_bytes().splitlines()) == 4
+
+
+def hiding(question_set: QuestionSet, *names: str) -> QuestionSet:
+    null = Question("n1", "Who?", (), (), "null", hidden=names)
+    return replace(question_set, questions=(null,))
+
+
+def test_what_a_question_hides_is_not_in_the_library(question_set: QuestionSet, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "work", question_set)
+    with opened(shelf) as library:
+        whole = shelf.fingerprint(library)
+    (question_set.documents / "copy.txt").write_bytes((question_set.documents / "bakery.txt").read_bytes())
+    with opened(Shelf(tmp_path / "work", hiding(question_set, "bakery.txt", "copy"))) as library:
+        assert [document.title for document in library.documents()] == ["Harbour report"]
+        assert shelf.fingerprint(library) != whole
+        with pytest.raises(SetError, match="not in the set's library"):
+            GoldFiles(library).ids(replace(SINGLE, gold_docs=("bakery",)))
+    (question_set.documents / "harbour.pdf.txt").unlink()
+    (question_set.documents / "mill.txt").write_text("Mill report\n\nThe wheel turns.\n")
+    with opened(Shelf(tmp_path / "work", hiding(question_set, "bakery.txt", "copy"))) as library:
+        assert [document.title for document in library.documents()] == ["Mill report"]
+    with opened(shelf) as library:  # hidden no more
+        assert {document.title for document in library.documents()} == {"Bakery report", "Mill report"}
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [(("mill",), "not in the set's library"), (("bakery", "harbour"), "every document is hidden")],
+)
+def test_hidden_documents_that_cannot_be_hidden(
+    question_set: QuestionSet, tmp_path: Path, names: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(SetError, match=reason):
+        opened(Shelf(tmp_path / "work", hiding(question_set, *names)))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folder(question_set: QuestionSet, tmp_path: Path) -> None:
+    for year in ("2023.old", "2024"):
+        (question_set.documents / year).mkdir()
+        (question_set.documents / year / "report.txt").write_text(f"Report\n\nOf {year}.\n")
+    with opened(Shelf(tmp_path / "work", question_set)) as library:
+        gold = GoldFiles(library)
+        names = FileNames(path for document in library.documents() for path in document.paths)
+        assert sorted(names.shortest(path) for path in names.paths) == [
+            "2023.old/report.txt",
+            "2024/report.txt",
+            "bakery.txt",
+            "harbour.pdf.txt",
+        ]
+        old, new = (gold.ids(replace(SINGLE, gold_docs=(f"{y}/report",))) for y in ("2023.old", "2024"))
+        assert old != new
+        with pytest.raises(SetError, match="several"):
+            gold.ids(replace(SINGLE, gold_docs=("report",)))
+        with pytest.raises(SetError, match="not in"):
+            gold.ids(replace(SINGLE, gold_docs=("2023",)))
 
 
 def test_vectors_are_kept_and_checked(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from eval.outcomes import Outcome
 from eval.qa.arms import parse_arms
 from eval.qa.presentation import (
     Part,
+    View,
     differing_circumstances,
     part_json,
     part_of,
@@ -220,6 +221,8 @@ def test_answers_of_earlier_code_and_other_threads_are_told() -> None:
     assert len(told) == 1
     assert told[0].startswith("1 of 2 answers")
     assert "2, 4" in differing_circumstances([part(now, {"code": "new", "threads": 4})], "new")[0]
+    (told,) = differing_circumstances([part(now, {**now, "processor": "Zen"})], "new")
+    assert "processors: Zen, not noted" in told
 
 
 def test_a_part_says_what_ingest_is_worth() -> None:
@@ -230,11 +233,11 @@ def test_a_part_says_what_ingest_is_worth() -> None:
     arms = parse_arms(["doc", "chunk-bm25"])
     made = part_of(answers, arms, checked=True)
     assert made.break_even == {"chunk-bm25": 10.0}
-    text = part_text(made, seed=7, checked=True)
+    text = part_text(made, arms, seed=7, view=View())
     assert "3 documents; questions: 1 single (seed 7)" in text
     assert "after 10 questions" in text
-    value = orjson.loads(orjson.dumps(part_json(made)))
+    value = orjson.loads(orjson.dumps(part_json(made, arms, View())))
     assert value["break_even_questions"] == {"chunk-bm25": 10}
     assert value["ingest"]["k4v4"]["tokens"] == 1000
-    assert "All sets together: s, s" in pooled_text([made, made], arms, checked=False)
-    assert pooled_json([made], arms, checked=True) is None
+    assert "All sets together: s, s" in pooled_text([made, made], arms, View(checked=False))
+    assert pooled_json([made], arms, View()) is None

@@ -19,8 +19,8 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str
 
 
 def test_whatever_rows_are_given_become_one_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    one = made.write_answers(tmp_path / "one.jsonl", made.qa_rows())
-    two = made.write_answers(tmp_path / "two.jsonl", made.qa_rows("ports"))
+    one = made.write_rows(tmp_path / "one.jsonl", made.qa_rows())
+    two = made.write_rows(tmp_path / "two.jsonl", made.qa_rows("ports"))
     fidelity = made.write_rows(tmp_path / "fidelity.jsonl", made.fidelity_rows())
     recall = made.write_rows(tmp_path / "recall.jsonl", made.recall_rows())
     drift = made.write_rows(tmp_path / "drift.jsonl", made.drift_rows())
@@ -59,7 +59,7 @@ def test_what_cannot_be_reported_is_said(tmp_path: Path, capfd: pytest.CaptureFi
     out = ("--out", tmp_path / "r")
     for arguments, reason in (
         (out, "no rows"),
-        ((*out, "--qa", notes), "no answers of eval qa"),
+        ((*out, "--qa", notes), "no row of this suite"),
         ((*out, "--qa", tmp_path / "none.jsonl"), "no answers of eval qa"),
         ((*out, "--drift", notes), "no row of this suite"),
         ((*out, "--recall", tmp_path), "not a file"),

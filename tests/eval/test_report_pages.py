@@ -162,6 +162,7 @@ def test_facts_are_those_of_the_rows_and_not_of_this_machine() -> None:
     parts = of_rows(made.qa_rows())
     assert dict(facts_of(parts)) == {
         "Model": "tiny",
+        "Processor": "Zen",
         "Threads": "2",
         "Code of the answers": "c0de",
         "Model SHA-256": "a" * 64,

@@ -81,11 +81,28 @@ def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
 def test_folders_that_are_no_sets(tmp_path: Path) -> None:
     with pytest.raises(SetError, match="no such folder"):
         read_set(tmp_path / "nowhere")
-    with pytest.raises(SetError, match="no documents"):
+    with pytest.raises(SetError, match="no questions") as caught:
         read_set(tmp_path)
-    (tmp_path / "docs").mkdir()
-    with pytest.raises(SetError, match="no questions"):
-        read_set(tmp_path)
+    assert "make-questions" in caught.value.remedy
+
+
+def test_documents_may_lie_beside_their_questions(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", GOOD)
+    (folder / "docs").rmdir()
+    assert read_set(folder).documents == folder
+
+
+def test_other_questions_can_be_put_to_a_set(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", GOOD)
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(orjson.dumps({**GOOD, "id": "mine"}))
+    assert [question.id for question in read_set(folder, [other]).questions] == ["mine"]
+
+
+def test_what_questions_hide_is_hidden_from_the_whole_set(tmp_path: Path) -> None:
+    null = {**GOOD, "type": "null", "answers": [], "gold_docs": []}
+    rows = ({**null, "id": "2", "hidden": ["b.txt"]}, {**null, "id": "3", "hidden": ["b.txt", "c.txt"]})
+    assert read_set(make_set(tmp_path / "s", GOOD, *rows)).hidden == ("b.txt", "c.txt")
 
 
 def some(counts: dict[str, int]) -> list[Question]:

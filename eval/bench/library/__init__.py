@@ -1,0 +1,1 @@
+"""How a library of many documents feels: opening, searching, listing, ingesting, memory."""

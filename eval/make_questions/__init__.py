@@ -1,0 +1,1 @@
+"""Drafting questions about one's own documents, with the local model."""
