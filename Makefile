@@ -14,11 +14,11 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/nu
 export BEYONDRAG_MODELS := $(CURDIR)/.models
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast lint bench
+.PHONY: help setup demo test test-fast test-slow lint bench bench-library
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## .venv with the program and everything its development needs
 
@@ -43,6 +43,10 @@ test: setup ## the whole test suite, with the small real model (98 MB, pulled on
 test-fast: setup ## the tests that take no more than a few seconds
 	$(BIN)/python -m pytest -q -m "not slow and not default_model" $(ARGS)
 
+test-slow: setup ## the slow tests in their long forms: 200 kills, full disks; seeds are printed
+	$(BIN)/beyondrag models pull smollm2-135m
+	BEYONDRAG_LONG=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
+
 lint: setup ## style, formatting, types, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,3 +56,6 @@ lint: setup ## style, formatting, types, and the direction of imports
 bench: setup ## measure with the default model; options in ARGS, as in ARGS="--tokens 2048"
 	$(BIN)/beyondrag models pull
 	$(BIN)/python -m eval.bench $(ARGS)
+
+bench-library: setup ## measure a library of 100,000 documents and the ingest of 8,000 files
+	$(BIN)/python -m eval.bench.library $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,20 @@ class Catalogue:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All `read`s inside see one and the same state; nothing may be changed inside."""
+        with self._mutex, self._errors():
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
     def setting(self, name: str) -> str | None:
         """A named value of the library itself; None when it was never set."""
         rows = self.read("SELECT value FROM settings WHERE name = ?", (name,))
@@ -106,15 +121,34 @@ class Catalogue:
                 (name, value),
             )
 
-    def findings(self) -> list[str]:
-        """What SQLite itself finds wrong, in plain sentences."""
-        problems = [str(row[0]) for row in self.read("PRAGMA integrity_check(20)")]
-        found = [f"The catalogue is damaged: {problem}." for problem in problems if problem != "ok"]
-        found += [
-            f"The catalogue's table {table!s} refers to a row of {parent!s} that does not exist."
-            for table, _, parent, _ in self.read("PRAGMA foreign_key_check")
-        ]
-        return found
+    def problems(self, *, deep: bool) -> list[str]:
+        """What SQLite itself finds wrong with the file; `deep` also compares its indices with its tables."""
+        check = "integrity_check" if deep else "quick_check"
+        return [str(row[0]) for row in self.read(f"PRAGMA {check}(20)") if row[0] != "ok"]
+
+    def dangling(self) -> dict[str, int]:
+        """The tables with rows that refer to something that does not exist: how many rows each."""
+        return dict(Counter(str(row[0]) for row in self.read("PRAGMA foreign_key_check")))
+
+    def drop_dangling(self) -> None:
+        """Remove the rows that `dangling` counts."""
+        with self.transaction() as connection:
+            rows = [
+                (str(table), rowid) for table, rowid, _, _ in self.read("PRAGMA foreign_key_check") if rowid
+            ]
+            for table, rowid in rows:
+                # The names come from SQLite's own list of tables.
+                connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))  # noqa: S608
+
+    def unused_bytes(self) -> int:
+        """Bytes of the file that it will fill again before it grows."""
+        ((free,),), ((size,),) = self.read("PRAGMA freelist_count"), self.read("PRAGMA page_size")
+        return int(str(free)) * int(str(size))
+
+    def reindex(self) -> None:
+        """Make the indices of all tables again from the tables."""
+        with self.transaction() as connection:
+            connection.execute("REINDEX")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

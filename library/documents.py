@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,8 +26,25 @@ _DOCUMENTS = "SELECT id, title, media_type, n_chars, n_pages, added_at, warnings
 _SOURCES = "SELECT path, size, mtime_ns, document_id FROM sources "
 _KEYS = "SELECT id, key FROM documents "
 _PATHS = "SELECT document_id, path, missing FROM sources "
-_FEW = 200  # up to here paths are looked up one document at a time, beyond all are read at once
+PAGE = 500
+"""Documents that are read at a time where all are gone through."""
+_SOURCES_PAGE = 2_000
 _BELOW = "(:folder IS NULL OR path = :folder OR (path >= :first AND path < :last)) "
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTotals:
+    """Sums over all documents; `n_missing` of them have no file any more.
+
+    `text_bytes` are the UTF-8 bytes of all texts, `stored_text_bytes` what they take in the catalogue.
+    """
+
+    n_documents: int
+    n_pages: int
+    n_chars: int
+    n_missing: int
+    text_bytes: int
+    stored_text_bytes: int
 
 
 class Documents:
@@ -37,16 +55,64 @@ class Documents:
 
     # -- reading
 
-    def all(self) -> list[DocumentRecord]:
-        """All documents, in the order in which they were added."""
-        return self._records(_DOCUMENTS + "ORDER BY key", ())
+    def all(self) -> Iterator[DocumentRecord]:
+        """All documents, in the order in which they were added; read in pages, as they are asked for."""
+        for first, after in self.key_ranges():
+            yield from self._records(_DOCUMENTS + "WHERE key >= ? AND key < ? ORDER BY key", (first, after))
+
+    def page(self, limit: int, offset: int) -> list[DocumentRecord]:
+        """Up to `limit` documents after the first `offset`, in the order in which they were added."""
+        return self._records(_DOCUMENTS + "ORDER BY key LIMIT ? OFFSET ?", (limit, offset))
+
+    def key_ranges(self) -> Iterator[tuple[int, int]]:
+        """Ranges [first, after) of index keys that hold all documents, up to `PAGE` in each."""
+        after = 0
+        while True:
+            rows = self._catalogue.read(
+                "SELECT min(key), max(key) FROM "
+                "(SELECT key FROM documents WHERE key >= ? ORDER BY key LIMIT ?)",
+                (after, PAGE),
+            )
+            first, last = rows[0]
+            if first is None or last is None:
+                return
+            after = int(str(last)) + 1
+            yield int(str(first)), after
 
     def count(self) -> int:
         return _integer(self._catalogue.read("SELECT count(*) FROM documents"))
 
+    def totals(self) -> DocumentTotals:
+        """Sums over all documents."""
+        with self._catalogue.reading():
+            (documents,) = self._catalogue.read(
+                "SELECT count(*), coalesce(sum(n_pages), 0), coalesce(sum(n_chars), 0), "
+                "(SELECT count(*) FROM documents AS one WHERE NOT EXISTS "
+                "(SELECT 1 FROM sources WHERE document_id = one.id AND NOT missing)) FROM documents"
+            )
+            (texts,) = self._catalogue.read(
+                "SELECT coalesce(sum(n_bytes), 0), "
+                "coalesce(sum(length(text_zlib) + length(pages_zlib)), 0) FROM texts"
+            )
+        return DocumentTotals(*(int(str(value)) for value in (*documents, *texts)))
+
     def text_bytes(self) -> int:
         """The UTF-8 bytes of all texts."""
         return _integer(self._catalogue.read("SELECT coalesce(sum(n_bytes), 0) FROM texts"))
+
+    def any(self) -> bool:
+        """Whether there is a document."""
+        return bool(self._catalogue.read("SELECT 1 FROM documents LIMIT 1"))
+
+    def at(self, path: str) -> DocumentRecord | None:
+        """The document that the file at `path` held when it was read."""
+        try:
+            encoded = os.fsencode(path)
+        except UnicodeEncodeError:  # no file can have this name
+            return None
+        held = "WHERE id = (SELECT document_id FROM sources WHERE path = ?)"
+        found = self._records(_DOCUMENTS + held, (encoded,))
+        return found[0] if found else None
 
     def one(self, document_id: str) -> DocumentRecord:
         """Raises DocumentNotFound."""
@@ -65,12 +131,12 @@ class Documents:
         # Another process may have added or removed one between the two readings.
         return {numbers[record.id]: record for record in records if record.id in numbers}
 
-    def keys(self) -> list[int]:
-        """The index keys of all documents."""
-        return [int(str(row[0])) for row in self._catalogue.read("SELECT key FROM documents ORDER BY key")]
-
     def text(self, document_id: str) -> DocumentText:
         """Raises DocumentNotFound, LibraryDamaged."""
+        return unpack_text(self.stored_text(document_id), document_id)
+
+    def stored_text(self, document_id: str) -> StoredText:
+        """The text as it is stored, unchecked.  Raises DocumentNotFound."""
         rows = self._catalogue.read(
             "SELECT text_zlib, n_bytes, pages_zlib, pages_n_bytes, checksum FROM texts WHERE document_id = ?",
             (document_id,),
@@ -78,7 +144,7 @@ class Documents:
         if not rows:
             raise not_found(document_id)
         row: Sequence[Any] = rows[0]
-        return unpack_text(StoredText(*row), document_id)
+        return StoredText(*row)
 
     def source(self, path: str) -> tuple[SourceFile, str] | None:
         """What the library knows of a file: the file as it was read, and its document's id."""
@@ -86,10 +152,20 @@ class Documents:
         return _source(rows[0]) if rows else None
 
     def sources(self, under: str | None) -> Iterator[tuple[SourceFile, str]]:
-        """The files at or below `under` (all when None), in the order of their paths."""
-        return map(
-            _source, self._catalogue.read(_SOURCES + "WHERE " + _BELOW + "ORDER BY path", _below(under))
+        """The files at or below `under` (all when None), in the order of their paths; read in pages."""
+        sql = _SOURCES + "WHERE " + _BELOW + "AND path > :after ORDER BY path LIMIT :page"
+        scope: dict[str, Value] = {**_below(under), "after": b"", "page": _SOURCES_PAGE}
+        while rows := self._catalogue.read(sql, scope):
+            yield from map(_source, rows)
+            scope["after"] = rows[-1][0]
+
+    def files_of(self, document_id: str) -> list[tuple[SourceFile, bool]]:
+        """The files that hold a document, in the order in which they were added; True: it is missing."""
+        rows: Sequence[Sequence[Any]] = self._catalogue.read(
+            "SELECT path, size, mtime_ns, missing FROM sources WHERE document_id = ? ORDER BY sequence",
+            (document_id,),
         )
+        return [(SourceFile(os.fsdecode(row[0]), row[1], row[2]), bool(row[3])) for row in rows]
 
     # -- changing
 
@@ -127,17 +203,8 @@ class Documents:
             if known is None or known[0] != packed.checksum:
                 connection.execute("DELETE FROM volumes WHERE document_id = ?", (document_id,))
                 connection.execute("DELETE FROM snapshots WHERE document_id = ?", (document_id,))
-                connection.execute(
-                    "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        document_id,
-                        packed.text_zlib,
-                        packed.n_bytes,
-                        packed.pages_zlib,
-                        packed.pages_n_bytes,
-                        packed.checksum,
-                    ),
-                )
+            # The same text is written again as well: what was stored may have been damaged.
+            put_text(connection, document_id, packed)
             self._hold(connection, document_id, source)
             _enqueue(connection, [document_id])
 
@@ -166,6 +233,15 @@ class Documents:
         with self._catalogue.transaction() as connection:
             connection.execute("UPDATE sources SET missing = 1 WHERE path = ?", (os.fsencode(path),))
 
+    def forget_path(self, path: str) -> None:
+        """The file at `path` holds no document any more; the document goes when it was its last."""
+        name = os.fsencode(path)
+        with self._catalogue.transaction() as connection:
+            held = connection.execute("SELECT document_id FROM sources WHERE path = ?", (name,)).fetchone()
+            if held is not None:
+                connection.execute("DELETE FROM sources WHERE path = ?", (name,))
+                self._drop_without_path(connection, str(held[0]))
+
     def prune_missing(self, under: str | None) -> list[DocumentRecord]:
         """Forget the missing files at or below `under`; returns the documents that went with them."""
         scope = _below(under)
@@ -184,23 +260,19 @@ class Documents:
                 raise not_found(document_id)
             _drop(connection, document_id)
 
-    # -- the index queue
-
-    def queued(self, limit: int) -> list[tuple[int, str | None]]:
-        """(key, id) of up to `limit` documents the index must learn; id None: must forget."""
-        rows = self._catalogue.read(
-            "SELECT queue.key, documents.id FROM index_queue AS queue "
-            "LEFT JOIN documents ON documents.key = queue.key ORDER BY queue.key LIMIT ?",
-            (limit,),
-        )
-        return [(int(str(key)), None if found is None else str(found)) for key, found in rows]
-
-    def n_queued(self) -> int:
-        return _integer(self._catalogue.read("SELECT count(*) FROM index_queue"))
-
-    def unqueue(self, keys: Sequence[int]) -> None:
+    def note_length(self, document_id: str, n_chars: int, n_pages: int) -> None:
+        """Note how long the text of a document is, after another length was noted."""
         with self._catalogue.transaction() as connection:
-            connection.executemany("DELETE FROM index_queue WHERE key = ?", [(key,) for key in keys])
+            connection.execute(
+                "UPDATE documents SET n_chars = ?, n_pages = ? WHERE id = ?", (n_chars, n_pages, document_id)
+            )
+
+    def lost_paths(self) -> list[str]:
+        """Files of documents that are not there: only a damaged catalogue has any."""
+        rows = self._catalogue.read(
+            "SELECT path FROM sources WHERE document_id NOT IN (SELECT id FROM documents) ORDER BY path"
+        )
+        return [os.fsdecode(_bytes(row[0])) for row in rows]
 
     # -- inside
 
@@ -226,17 +298,33 @@ class Documents:
         return True
 
     def _records(self, sql: str, parameters: Sequence[Value]) -> list[DocumentRecord]:
+        with self._catalogue.reading():
+            return self._records_now(sql, parameters)
+
+    def _records_now(self, sql: str, parameters: Sequence[Value]) -> list[DocumentRecord]:
         rows = self._catalogue.read(sql, parameters)
         paths: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-        if len(rows) <= _FEW:
-            ids = orjson.dumps([str(row[0]) for row in rows]).decode()
-            among = "WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY sequence"
-            held = self._catalogue.read(_PATHS + among, (ids,))
-        else:
-            held = self._catalogue.read(_PATHS + "ORDER BY sequence")
+        ids = orjson.dumps([str(row[0]) for row in rows]).decode()
+        among = "WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY sequence"
+        held = self._catalogue.read(_PATHS + among, (ids,))
         for document_id, path, missing in held:
             paths[str(document_id)].append((os.fsdecode(_bytes(path)), bool(missing)))
         return [_record(row, paths[str(row[0])]) for row in rows]
+
+
+def put_text(connection: sqlite3.Connection, document_id: str, packed: StoredText) -> None:
+    """Store the text of a document in place of what was stored before."""
+    connection.execute(
+        "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            document_id,
+            packed.text_zlib,
+            packed.n_bytes,
+            packed.pages_zlib,
+            packed.pages_n_bytes,
+            packed.checksum,
+        ),
+    )
 
 
 def not_found(name: str) -> DocumentNotFound:

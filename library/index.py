@@ -11,6 +11,7 @@ ValueError, OSError or a Rust panic.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import tantivy
 from kvfiles.errors import StorageError
 from library.analysis import STEM, register_analyzers
 from library.errors import LibraryDamaged, LibraryError
+from library.files import storage_errors
 from library.passages import Window, cut_passages
 from library.paths import private_directory
 from library.records import DocumentText
@@ -29,8 +31,11 @@ from library.records import DocumentText
 # Part of the index's name on disk: raise it when the schema, the analysis or the passages change.
 FORMAT = 1
 
+_HALF_WRITTEN = re.compile(r"\.tmp[A-Za-z0-9]{6}")
 _WRITER_HEAP_BYTES = 32 << 20
 _NEARLY_FULL_BYTES = 64 << 20
+_MANY_ENTRIES = 20_000
+_FIRST_KEYS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,20 @@ class SearchIndex:
                 passages.wait_merging_threads()
         self.refresh()
 
+    def clear_leftovers(self) -> None:
+        """Remove files of a writer that was killed before it committed.  Needs the library's lock."""
+        with index_errors(self.path):
+            for index in (self._documents, self._passages):
+                writer = index.writer(heap_size=_WRITER_HEAP_BYTES, num_threads=1)
+                try:
+                    writer.garbage_collect_files()
+                finally:
+                    writer.wait_merging_threads()
+        with storage_errors(self.path):
+            for file in self.path.glob("*/.tmp*"):  # of its atomic writes, which it does not keep account of
+                if _HALF_WRITTEN.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
+
     @staticmethod
     def remove_files(path: Path) -> None:
         """Remove an index; other processes that have it open go on reading."""
@@ -201,10 +220,12 @@ class IndexView:
             for (score, _), row in zip(hits, rows, strict=True)
         ]
 
-    def keys(self) -> list[int]:
-        """The keys of all entries, sorted; with repetitions where a key has several entries."""
-        found = self.search(tantivy.Query.all_query(), self.searcher.num_docs, "key")
-        return sorted(values[0] for _, values in found)
+    def keys(self, first: int, after: int) -> set[int]:
+        """The keys in [first, after) that have entries."""
+        query = tantivy.Query.range_query(
+            self.schema, "key", tantivy.FieldType.Unsigned, first, after, include_upper=False
+        )
+        return {values[0] for _, values in self.search(query, max(self.searcher.num_docs, 1), "key")}
 
     def count(self, term: str) -> int:
         """The number of entries whose body holds a term."""
@@ -212,7 +233,21 @@ class IndexView:
             return int(self.searcher.doc_freq("body", term))
 
     def holds(self, query: tantivy.Query) -> bool:
-        """Whether any entry matches."""
+        """Whether any entry matches.
+
+        Tantivy goes through all matches even when one is wanted.  What matches often is found among
+        the first documents already; what matches seldom is found quickly everywhere.
+        """
+        if self.searcher.num_docs > _MANY_ENTRIES:
+            first = tantivy.Query.range_query(
+                self.schema, "key", tantivy.FieldType.Unsigned, None, _FIRST_KEYS
+            )
+            parts = [
+                (tantivy.Occur.Must, query),
+                (tantivy.Occur.Must, tantivy.Query.const_score_query(first, 0.0)),
+            ]
+            if self.search(tantivy.Query.boolean_query(parts), 1):
+                return True
         return bool(self.search(query, 1))
 
 

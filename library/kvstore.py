@@ -3,6 +3,7 @@
     kv/<first two hex digits>/<sha256>.kv     snapshots
     kv/prefix/<profile id>.kv                 the prefix of each reading profile
     kv/scratch/<pid>-<random>.kv              being written; never read
+    scratch.lock                              who may be writing (see library.presence)
 
 A file gets its name before its row is written and loses its row before it is removed, so a crash
 leaves at worst a file that no row knows (swept later), never a row without its file.
@@ -17,18 +18,31 @@ import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from library.errors import LibraryDamaged, LibraryError
 from library.files import hash_regular_file, storage_errors, sync_directory
 from library.paths import private_directory
+from library.presence import Presence
 from library.wording import one_line
 
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _CONTENT_NAME = re.compile(r"[0-9a-f]{64}\.kv")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SCRATCH_NAME = re.compile(r"(\d+)-[0-9a-f]{32}\.kv")
+_HALF_WRITTEN = re.compile(r"\.(?:(\d+)-)?.*\.tmp")
+"""What `kvfiles.container` writes before it renames; it begins with the name that the file would get."""
 _SCRATCH_MIN_AGE_S = 3600.0
+_LOCK_NAME = "scratch.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that nothing refers to, and its size in bytes."""
+
+    path: Path
+    size_bytes: int
 
 
 class KvStore:
@@ -38,6 +52,11 @@ class KvStore:
         self.root = root
         self._scratch = private_directory(root / "scratch")
         self._prefixes = private_directory(root / "prefix")
+        self._presence = Presence(root.with_name(_LOCK_NAME))
+
+    def close(self) -> None:
+        """No temporary file of this process is in use any more."""
+        self._presence.close()
 
     def path(self, content: str) -> Path:
         """Where the file with this content hash is, or would be.
@@ -61,10 +80,12 @@ class KvStore:
         """
         if not _SAFE_ID.fullmatch(profile_id):
             raise LibraryError("not the id of a reading profile", subject=one_line(profile_id, 64))
+        self._presence.announce()  # it may be about to be written
         return self._prefixes / f"{profile_id}.kv"
 
     def scratch(self) -> Path:
         """A fresh path on the store's file system; nothing is there yet."""
+        self._presence.announce()
         return self._scratch / f"{os.getpid()}-{uuid.uuid4().hex}.kv"
 
     def measure(self, file: Path) -> tuple[str, int]:
@@ -102,50 +123,80 @@ class KvStore:
         with storage_errors(self.root):
             self.path(content).unlink(missing_ok=True)
 
-    def orphans(self, known: Collection[str]) -> Iterator[Path]:
-        """Everything in the content folders that is not a file named in `known`."""
-        for entry in sorted(self.root.iterdir()):
-            if entry in (self._scratch, self._prefixes):
-                continue
-            if entry.is_symlink() or not entry.is_dir():
-                yield entry
-                continue
-            for file in sorted(entry.iterdir()):
-                named = _CONTENT_NAME.fullmatch(file.name) and file.name.startswith(entry.name)
-                if not named or file.stem not in known:
-                    yield file
-
-    def sweep(self, known: Collection[str]) -> int:
-        """Remove `.kv` files that no row knows and scratch files of dead processes; bytes freed.
-
-        Only names this store makes are touched: a foreign file is reported by `orphans`, and kept.
-        """
-        doomed = [path for path in self.orphans(known) if _CONTENT_NAME.fullmatch(path.name)]
-        doomed += [path for path in self._scratch.iterdir() if _abandoned(path)]
-        freed = 0
+    def folders(self) -> list[str]:
+        """The names of the content folders, sorted: what is in one begins with its name."""
+        own = (self._scratch, self._prefixes)
         with storage_errors(self.root):
-            for path in doomed:
-                try:
-                    size = path.lstat().st_size
-                    path.unlink()
-                except (FileNotFoundError, IsADirectoryError):
-                    continue
-                freed += size
-        return freed
+            return sorted(entry.name for entry in self.root.iterdir() if entry not in own)
+
+    def orphans(self, folder: str, known: Collection[str]) -> Iterator[Path]:
+        """Everything in a content folder that is not a file named in `known`; the folder itself when it
+        is none."""
+        path = self.root / folder
+        if path.is_symlink() or not path.is_dir():
+            yield path
+            return
+        for file in sorted(path.iterdir()):
+            named = _CONTENT_NAME.fullmatch(file.name) and file.name.startswith(folder)
+            if not named or file.stem not in known:
+                yield file
+
+    @staticmethod
+    def is_own(path: Path) -> bool:
+        """Whether this store gave a file in a content folder its name; others are foreign and kept."""
+        return bool(_CONTENT_NAME.fullmatch(path.name))
+
+    def prefix_files(self) -> Iterator[tuple[str, Path]]:
+        """Profile id and path of every prefix snapshot."""
+        with storage_errors(self._prefixes):
+            files = sorted(self._prefixes.iterdir())
+        yield from ((file.stem, file) for file in files if file.suffix == ".kv")
+
+    def discard_temporary(self, *, keep: bool = False) -> list[Leftover]:
+        """Remove the temporary files that nobody writes any more; returns them.
+
+        All of them when no other program uses the store; else those of dead processes that have been
+        there for an hour.  With `keep` they are only named.
+        """
+        with self._presence.alone() as alone, storage_errors(self.root):
+            doomed = [
+                path
+                for folder in (self._scratch, self._prefixes)
+                for path in sorted(folder.iterdir())
+                if _is_temporary(path) and (alone or _abandoned(path))
+            ]
+            return [gone for path in doomed if (gone := discard_file(path, keep=keep))]
+
+
+def discard_file(path: Path, *, keep: bool = False) -> Leftover | None:
+    """Remove a file (with `keep` only look at it); None when it is not there or is a folder."""
+    try:
+        size = path.lstat().st_size
+        if not keep:
+            path.unlink()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    return Leftover(path, size)
+
+
+def _is_temporary(path: Path) -> bool:
+    if path.suffix == ".kv" and path.parent.name == "prefix":
+        return False
+    return bool(_SCRATCH_NAME.fullmatch(path.name) or _HALF_WRITTEN.fullmatch(path.name))
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether a scratch file's process is dead.  The age guards against reused process numbers
+    """Whether a temporary file's process is surely dead.  The age guards against reused process numbers
     and against processes of another host that share the folder."""
-    match = _SCRATCH_NAME.fullmatch(path.name)
-    if not match:
-        return False
+    match = _SCRATCH_NAME.fullmatch(path.name) or _HALF_WRITTEN.fullmatch(path.name)
     try:
-        if time.time() - path.lstat().st_mtime < _SCRATCH_MIN_AGE_S:
+        if match is None or time.time() - path.lstat().st_mtime < _SCRATCH_MIN_AGE_S:
             return False
-        os.kill(int(match[1]), 0)
+        if match[1] is not None:
+            os.kill(int(match[1]), 0)
+            return False
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
         return False
-    return False
+    return True

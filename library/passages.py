@@ -52,7 +52,7 @@ def _sections(text: DocumentText) -> Iterator[tuple[int, int]]:
     for index, page in enumerate(text.pages):
         last = index + 1 == len(text.pages)
         end = len(text.text) if last else text.pages[index + 1].start
-        n_words += sum(1 for _ in _WORD.finditer(text.text, page.start, end))
+        n_words += len(text.text[page.start : end].split())
         if n_words >= _TINY_PAGE_WORDS or last:
             yield start, end
             start, n_words = end, 0
@@ -65,7 +65,13 @@ def _segments(text: str, start: int, end: int) -> Iterator[_Segment]:
     while position < end:
         found = _BOUNDARY.search(text, position, end)
         stop = found.end() if found else end
-        yield from _pieces(text, position, stop)
+        sentence = text[position:stop]
+        words = sentence.split()
+        if 0 < len(words) <= WORDS_MIN and stop - position <= _SEGMENT_CHARS_MAX:  # nearly all are
+            first = position + len(sentence) - len(sentence.lstrip())
+            yield _Segment(first, position + len(sentence.rstrip()), len(words))
+        elif words:
+            yield from _pieces(text, position, stop)
         position = stop
 
 

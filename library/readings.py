@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,10 +146,89 @@ class Readings:
         with self._catalogue.transaction() as connection:
             connection.executemany(_NOTE_READ, [(now, *key) for key in snapshots])
 
-    def contents(self) -> dict[str, int]:
-        """Size in bytes of every `.kv` file that a row refers to, by content hash."""
-        rows = self._catalogue.read("SELECT DISTINCT content, size_bytes FROM snapshots")
-        return {str(content): int(str(size)) for content, size in rows}
+    def snapshots_among(self, document_ids: Sequence[str]) -> list[SnapshotRow]:
+        """The snapshots of these documents, of all profiles."""
+        wanted = orjson.dumps(list(document_ids)).decode()
+        among = "WHERE document_id IN (SELECT value FROM json_each(?)) "
+        return self._rows(among + "ORDER BY document_id, profile_id, ordinal", (wanted,))
+
+    def volumes_among(self, document_ids: Sequence[str], profile_id: str) -> dict[str, tuple[Volume, ...]]:
+        """The volumes of those of these documents that were cut for the profile."""
+        wanted = orjson.dumps(list(document_ids)).decode()
+        rows: Sequence[Sequence[Any]] = self._catalogue.read(
+            "SELECT document_id, ordinal, char_start, char_end, n_tokens, label FROM volumes "
+            "WHERE document_id IN (SELECT value FROM json_each(?)) AND profile_id = ? "
+            "ORDER BY document_id, ordinal",
+            (wanted, profile_id),
+        )
+        grouped = itertools.groupby((Volume(*row) for row in rows), key=lambda volume: volume.document_id)
+        return {document_id: tuple(volumes) for document_id, volumes in grouped}
+
+    def cut_for(self, document_id: str) -> list[str]:
+        """The profiles for which a document was cut into volumes."""
+        rows = self._catalogue.read(
+            "SELECT DISTINCT profile_id FROM volumes WHERE document_id = ? ORDER BY profile_id",
+            (document_id,),
+        )
+        return [str(row[0]) for row in rows]
+
+    def contents(self, first: str, after: str) -> set[str]:
+        """The content hashes from `first` on and before `after` that rows refer to."""
+        rows = self._catalogue.read(
+            "SELECT DISTINCT content FROM snapshots WHERE content >= ? AND content < ?", (first, after)
+        )
+        return {str(row[0]) for row in rows}
+
+    def content_pages(self, n_rows: int) -> Iterator[list[SnapshotRow]]:
+        """All rows in the order of their contents, up to about `n_rows` at a time; the rows of one
+        content stand in one page."""
+        last = ""
+        while True:
+            page = self._catalogue.read(
+                "SELECT DISTINCT content FROM snapshots WHERE content > ? ORDER BY content LIMIT ?",
+                (last, n_rows),
+            )
+            if not page:
+                return
+            first, last = str(page[0][0]), str(page[-1][0])
+            yield self._rows("WHERE content BETWEEN ? AND ? ORDER BY content, rowid", (first, last))
+
+    def refers_to(self, content: str) -> bool:
+        """Whether any row refers to the file with this content."""
+        return bool(self._catalogue.read("SELECT 1 FROM snapshots WHERE content = ? LIMIT 1", (content,)))
+
+    def counts(self) -> dict[str, int]:
+        """The number of snapshots of each profile."""
+        rows = self._catalogue.read("SELECT profile_id, count(*) FROM snapshots GROUP BY profile_id")
+        return {str(profile): int(str(n)) for profile, n in rows}
+
+    def of_content(self, content: str) -> list[SnapshotRow]:
+        """The rows that refer to the file with this content."""
+        return self._rows("WHERE content = ?", (content,))
+
+    def some_contents(self, profile_id: str, limit: int) -> list[str]:
+        """The contents of up to `limit` snapshots of a profile."""
+        rows = self._catalogue.read(
+            "SELECT content FROM snapshots WHERE profile_id = ? LIMIT ?", (profile_id, limit)
+        )
+        return [str(row[0]) for row in rows]
+
+    def sums(self) -> Iterator[tuple[str, str, int, int, int]]:
+        """For each profile and codec: its id, the codec, and how many snapshots, tokens and bytes."""
+        rows: Sequence[Sequence[Any]] = self._catalogue.read(
+            "SELECT profile_id, codec, count(*), sum(n_tokens), sum(size_bytes) FROM snapshots "
+            "GROUP BY profile_id, codec ORDER BY min(rowid)"
+        )
+        for profile_id, codec, n_snapshots, n_tokens, size in rows:
+            yield str(profile_id), str(codec), int(n_snapshots), int(n_tokens), int(size)
+
+    def content_bytes(self) -> int:
+        """The bytes of all files that rows refer to; shared ones count once."""
+        rows = self._catalogue.read(
+            "SELECT coalesce(sum(size), 0) FROM "
+            "(SELECT max(size_bytes) AS size FROM snapshots GROUP BY content)"
+        )
+        return int(str(rows[0][0]))
 
     def _rows(self, clause: str, parameters: Sequence[str | int]) -> list[SnapshotRow]:
         rows: Sequence[Sequence[Any]] = self._catalogue.read(_SNAPSHOTS + clause, tuple(parameters))

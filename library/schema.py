@@ -113,5 +113,56 @@ def m004_indexing(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
 
 
-MIGRATIONS = (m001_documents, m002_failures, m003_readings, m004_indexing)
+def m005_containers(connection: sqlite3.Connection) -> None:
+    """Files that hold many documents (see library.containers).
+
+    `n_members` is NULL until such a file was gone through to its end; `size` and `mtime_ns` are its own
+    at that moment.
+    """
+    connection.execute(
+        """CREATE TABLE containers (
+            path BLOB PRIMARY KEY,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            n_members INTEGER
+        )"""
+    )
+
+
+def m006_conversations(connection: sqlite3.Connection) -> None:
+    """Kept conversations (see library.conversations).  They refer to no document: those may go.
+
+    `searched` is the question and the answer with their case folded.
+    """
+    connection.execute(
+        """CREATE TABLE conversations (
+            id TEXT PRIMARY KEY,
+            title TEXT NOT NULL,
+            started_at REAL NOT NULL,
+            last_at REAL NOT NULL
+        )"""
+    )
+    connection.execute("CREATE INDEX conversations_by_time ON conversations(last_at)")
+    connection.execute(
+        """CREATE TABLE turns (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            ordinal INTEGER NOT NULL,
+            question TEXT NOT NULL,
+            asked_at REAL NOT NULL,
+            searched TEXT NOT NULL,
+            record TEXT NOT NULL,
+            UNIQUE (conversation_id, ordinal)
+        )"""
+    )
+
+
+MIGRATIONS = (
+    m001_documents,
+    m002_failures,
+    m003_readings,
+    m004_indexing,
+    m005_containers,
+    m006_conversations,
+)
 VERSION = len(MIGRATIONS)

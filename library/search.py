@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 
 import tantivy
 
+from library.analysis import stem_analyzer
 from library.errors import DocumentNotFound, LibraryDamaged
 from library.index import IndexView, SearchIndex
 from library.question import Question, question_query, read_question
 from library.ranking import rank_documents
 from library.records import DocumentRecord, DocumentText, Hit, Passage
+from library.wording import without_lone_surrogates
 
 _log = logging.getLogger(__name__)
 
@@ -73,3 +75,9 @@ def _passages(
         if len(found) >= wanted:
             break
     return tuple(found)
+
+
+def n_holding(view: IndexView, word: str) -> int:
+    """The number of documents whose body holds `word`; of several terms the rarest counts."""
+    terms = stem_analyzer().analyze(without_lone_surrogates(word))
+    return min((view.count(term) for term in terms), default=0)

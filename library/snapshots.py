@@ -7,13 +7,14 @@ lock: a question in one process may keep a snapshot while an ingest in another o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from library.catalogue import Catalogue
 from library.errors import LibraryDamaged, LibraryError
-from library.files import hash_regular_file, regular_size
-from library.kvstore import KvStore
+from library.files import regular_size, storage_errors
+from library.kvstore import KvStore, Leftover, discard_file
 from library.readings import Readings, SnapshotRow
 from library.records import SnapshotRecord
 from library.wording import one_line
@@ -70,48 +71,67 @@ class Snapshots:
         if row:
             self._discard_unused(row.content)
 
+    def drop_content(self, content: str) -> list[SnapshotRow]:
+        """Forget all snapshots that share a file, and remove the file; returns what they were."""
+        with self._catalogue.transaction():
+            rows = self._readings.of_content(content)
+            for row in rows:
+                self._readings.drop_snapshot(row.document_id, row.ordinal, row.profile_id)
+        with suppress(LibraryDamaged):  # no content hash: there is no file either
+            self._discard_unused(content)
+        return rows
+
     def note_read(self, records: Iterable[SnapshotRecord]) -> None:
         """Note that these were read now."""
         self._readings.note_read([(r.document_id, r.ordinal, r.profile_id) for r in records])
 
-    def sweep(self) -> int:
-        """Remove files that no row refers to and scratch files of dead processes; bytes freed."""
-        with self._catalogue.transaction():
-            return self._files.sweep(self._readings.contents())
-
-    def findings(self) -> list[str]:
-        """What differs between rows and files, in plain sentences; reads every file."""
-        found: list[str] = []
-        rows = {row.content: row for row in self._readings.snapshots()}
-        for row in rows.values():
-            what = f"The snapshot of {row.document_id[:12]}, volume {row.ordinal + 1},"
-            try:
-                content, size = hash_regular_file(self._files.path(row.content))
-            except LibraryDamaged as error:
-                found.append(f"{what} cannot be used: {error.message}.")
-                continue
-            except OSError as error:
-                found.append(f"{what} cannot be read: {row.content}: {error.strerror or error}.")
-                continue
-            if size != row.size_bytes:
-                found.append(f"{what} has {size} bytes instead of {row.size_bytes}: {row.content}.")
-            elif content != row.content:
-                found.append(f"{what} is damaged, its checksum does not fit: {row.content}.")
-        found += [
-            f"The file {one_line(str(path.relative_to(self._files.root)), 120)} belongs to no snapshot."
-            for path in self._files.orphans(self._readings.contents())
-        ]
+    def among(self, document_ids: Sequence[str]) -> dict[str, list[SnapshotRecord]]:
+        """The snapshots of these documents, of all profiles; documents without any are left out."""
+        found: dict[str, list[SnapshotRecord]] = {}
+        for row in self._readings.snapshots_among(document_ids):
+            with suppress(LibraryDamaged):  # no content hash: `verify` tells of it, a list goes on
+                found.setdefault(row.document_id, []).append(self._record(row))
         return found
 
+    def adopt(self, row: SnapshotRow, file: Path) -> None:
+        """Take over `file`, whose content hash and size `row` names and which is on the disk, flushed."""
+        with self._catalogue.transaction():
+            self._readings.put_snapshot(row)
+            self._files.keep(file, row.content)
+
+    def sweep(self, *, keep: bool = False) -> list[Leftover]:
+        """Remove the files that no row refers to and temporary files of dead processes; returns them.
+
+        Only files that this store named are touched.  With `keep` they are only named.
+        """
+        gone: list[Leftover] = []
+        for folder in self._files.folders():
+            # One transaction a folder: nobody waits for the whole store, and no file is between its
+            # rename and its row.
+            with self._catalogue.transaction(), storage_errors(self._files.root):
+                orphans = filter(self._files.is_own, self._files.orphans(folder, self._known(folder)))
+                gone += [left for path in orphans if (left := discard_file(path, keep=keep))]
+        return gone + self._files.discard_temporary(keep=keep)
+
+    def strangers(self) -> Iterator[Path]:
+        """Files in the store that no row refers to, foreign ones too."""
+        for folder in self._files.folders():
+            with self._catalogue.transaction(), storage_errors(self._files.root):
+                found = list(self._files.orphans(folder, self._known(folder)))
+            yield from found
+
     def total_bytes(self) -> int:
-        """The bytes of all files; shared ones count once."""
-        return sum(self._readings.contents().values())
+        """The bytes of all files that rows refer to; shared ones count once."""
+        return self._readings.content_bytes()
+
+    def _known(self, folder: str) -> set[str]:
+        return self._readings.contents(folder, folder + chr(ord("f") + 1))
 
     def _discard_unused(self, content: str) -> None:
         # A transaction of its own, after the one that dropped the row: a crash in between leaves a
         # file without a row, which `sweep` finds.
         with self._catalogue.transaction():
-            if content not in self._readings.contents():
+            if not self._readings.refers_to(content):
                 self._files.discard(content)
 
     def _record(self, row: SnapshotRow) -> SnapshotRecord:

@@ -4,6 +4,7 @@
     writer.lock           who changes documents at this moment
     index/f1-<n>/         search index; can always be built again from the catalogue
     kv/                   snapshots (see library.kvstore)
+    scratch.lock          who may be writing temporary files (see library.presence)
 
 Any number of processes may read and search while one writes.  Whatever changes documents or the
 index holds the writer's lock; each of these methods takes it when the caller has not.  Snapshots
@@ -13,21 +14,24 @@ need no lock: an answer in one process may keep one while another process ingest
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from library.catalogue import Catalogue
+from library.containers import Containers
+from library.conversations import Conversations
 from library.documents import Documents
-from library.errors import LibraryDamaged, LibraryError
+from library.errors import DocumentNotFound, LibraryDamaged
 from library.failures import Failures
-from library.files import storage_errors, tree_size
+from library.files import tree_size
 from library.index import SearchIndex
 from library.indexing import Indexing
 from library.kvstore import KvStore
 from library.lock import WriterLock
-from library.names import find_document
+from library.names import absolute_path, absolute_source, find_document, is_id, require_id
+from library.parts import Parts
 from library.paths import private_directory
 from library.readings import Readings
 from library.records import (
@@ -41,11 +45,10 @@ from library.records import (
     SourceFile,
     Volume,
 )
-from library.search import search_documents
+from library.roots import CATALOGUE_NAME, existing_root, new_or_existing_root
+from library.search import n_holding, search_documents
 from library.snapshots import Snapshots
-from library.verify import verify_library
-
-CATALOGUE_NAME = "catalogue.sqlite3"
+from library.verify import check_all
 
 
 class Library:
@@ -62,6 +65,8 @@ class Library:
         self._catalogue = Catalogue(root / CATALOGUE_NAME)
         try:
             self._documents = Documents(self._catalogue)
+            self.containers = Containers(self._catalogue, self._documents)
+            self.conversations = Conversations(self._catalogue)
             self._failures = Failures(self._catalogue)
             self._readings = Readings(self._catalogue)
             self._files = KvStore(private_directory(root / "kv"))
@@ -79,16 +84,7 @@ class Library:
             LibraryError: there is none.
             LibraryNewer: a newer program wrote it.
         """
-        root = root.expanduser().absolute()
-        with storage_errors(root):
-            exists = (root / CATALOGUE_NAME).is_file()
-        if not exists:
-            raise LibraryError(
-                "there is no library here",
-                subject=str(root),
-                remedy="run `beyondrag ingest FOLDER` to make one",
-            )
-        return cls(root)
+        return cls(existing_root(root))
 
     @classmethod
     def create_or_open(cls, root: Path) -> Library:
@@ -98,24 +94,28 @@ class Library:
             LibraryError: something else is there.
             LibraryNewer: a newer program wrote it.
         """
-        root = root.expanduser().absolute()
-        with storage_errors(root):
-            if root.exists() and not root.is_dir():
-                raise LibraryError("this is a file", subject=str(root), remedy="name a folder with --library")
-        private_directory(root)
-        with storage_errors(root):
-            if not (root / CATALOGUE_NAME).exists() and any(root.iterdir()):
-                raise LibraryError(
-                    "the folder is not empty and holds no library",
-                    subject=str(root),
-                    remedy="name a new or an empty folder with --library",
-                )
-        return cls(root)
+        return cls(new_or_existing_root(root))
 
     def close(self) -> None:
         """Close the catalogue and the index.  Closing twice is harmless."""
         self._indexing.close()
+        self._files.close()
         self._catalogue.close()
+
+    @property
+    def parts(self) -> Parts:
+        """What the library is made of: for `library.upkeep`, which looks after the whole of it."""
+        return Parts(
+            self.root,
+            self._lock,
+            self._catalogue,
+            self._documents,
+            self._failures,
+            self._readings,
+            self._files,
+            self._snapshots,
+            self._indexing,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -143,11 +143,21 @@ class Library:
                     self._indexing.commit()
                     self._snapshots.sweep()
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """All changes inside are kept together, or none; other processes wait meanwhile: be quick."""
+        with self.writing(), self._catalogue.transaction():
+            yield
+
     # -- documents
 
     def documents(self) -> Iterator[DocumentRecord]:
-        """All documents, in the order in which they were added."""
-        return iter(self._documents.all())
+        """All documents, in the order in which they were added; read in pages, as they are asked for."""
+        return self._documents.all()
+
+    def page(self, limit: int, offset: int = 0) -> list[DocumentRecord]:
+        """Up to `limit` documents after the first `offset`, in the order in which they were added."""
+        return self._documents.page(max(limit, 0), max(offset, 0))
 
     def count(self) -> int:
         """The number of documents."""
@@ -159,7 +169,12 @@ class Library:
 
     def find(self, name_or_id_or_path: str) -> DocumentRecord:
         """The document that a person means (see library.names).  Raises DocumentNotFound."""
-        return find_document(name_or_id_or_path, self._documents.all())
+        name = name_or_id_or_path.strip()
+        if is_id(name.casefold()):
+            with suppress(DocumentNotFound):
+                return self._documents.one(name.casefold())
+        at_path = self._documents.at(absolute_path(name)) if name else None
+        return at_path or find_document(name, self._documents.all())
 
     def text(self, document_id: str) -> DocumentText:
         """The whole text with its pages.  Raises DocumentNotFound."""
@@ -187,11 +202,11 @@ class Library:
         When the path held another document before, that one loses the path, and goes when it was
         its last.  Found by `search` after `commit_index` or the end of `writing`.
         """
-        _require_id(document_id)
+        require_id(document_id)
         with self.writing():
             self._documents.add(
                 document_id,
-                _absolute(source),
+                absolute_source(source),
                 text,
                 title=title,
                 media_type=media_type,
@@ -206,7 +221,7 @@ class Library:
             DocumentNotFound: it is not known.
         """
         with self.writing():
-            self._documents.add_path(document_id, _absolute(source))
+            self._documents.add_path(document_id, absolute_source(source))
             return self._documents.one(document_id)
 
     def touch(self, source: SourceFile) -> None:
@@ -281,6 +296,14 @@ class Library:
         """Snapshots of all profiles, of one document or of all."""
         return self._snapshots.all(document_id)
 
+    def volumes_among(self, document_ids: Sequence[str], profile_id: str) -> dict[str, tuple[Volume, ...]]:
+        """The volumes of those of these documents that were cut for a profile."""
+        return self._readings.volumes_among(document_ids, profile_id)
+
+    def snapshots_among(self, document_ids: Sequence[str]) -> dict[str, list[SnapshotRecord]]:
+        """The snapshots, of all profiles, of those of these documents that have any."""
+        return self._snapshots.among(document_ids)
+
     def snapshot_scratch(self) -> Path:
         """A fresh path, on the store's file system, to write a `.kv` into; nothing is there yet."""
         return self._files.scratch()
@@ -316,7 +339,7 @@ class Library:
 
         The question is plain text, never query syntax, and may be of any length.
         """
-        if not self._documents.count():
+        if not self._documents.any():
             return []
 
         def results(index: SearchIndex) -> list[Hit]:
@@ -330,10 +353,16 @@ class Library:
             )
 
         try:
-            return results(self._indexing.current())
+            index = self._indexing.current()
+            return results(index) if index is not None else []
         except LibraryDamaged:
             with self._lock.hold():
                 return results(self._indexing.rebuild())
+
+    def n_holding(self, word: str) -> int:
+        """About how many documents' texts hold a word; of several terms the rarest counts."""
+        index = self._indexing.current()
+        return 0 if index is None else n_holding(index.documents, word)
 
     def rebuild_index(self) -> None:
         """Build the search index again from the catalogue."""
@@ -342,11 +371,12 @@ class Library:
 
     def totals(self, profile_id: str | None = None) -> LibraryTotals:
         """Counts and sizes.  Snapshots of other profiles than `profile_id` are stale (none when None)."""
-        profiles = [row.profile_id for row in self._readings.snapshots()]
+        counts = self._readings.counts()
+        n_snapshots = sum(counts.values())
         return LibraryTotals(
             n_documents=self._documents.count(),
-            n_snapshots=len(profiles),
-            n_stale=sum(1 for profile in profiles if profile_id is not None and profile != profile_id),
+            n_snapshots=n_snapshots,
+            n_stale=0 if profile_id is None else n_snapshots - counts.get(profile_id, 0),
             n_failures=self._failures.count(),
             text_bytes=self._documents.text_bytes(),
             index_bytes=tree_size(self.root / "index"),
@@ -354,16 +384,8 @@ class Library:
         )
 
     def verify(self) -> list[str]:
-        """What is wrong with the library, in plain sentences; reads everything.  [] when all is well."""
-        return verify_library(self._catalogue, self._documents, self._indexing, self._snapshots)
+        """What is wrong with the library, in plain sentences; [] when all is well.
 
-
-def _absolute(source: SourceFile) -> SourceFile:
-    if not Path(source.path).is_absolute():
-        raise LibraryError("the path of a source must be absolute", subject=source.path[:200])
-    return source
-
-
-def _require_id(document_id: str) -> None:
-    if len(document_id) != 64 or set(document_id) - set("0123456789abcdef"):
-        raise LibraryError("a document's id is the SHA-256 of its file in hex", subject=document_id[:64])
+        Of snapshots, existence and size are checked; `library.upkeep` looks into them and repairs.
+        """
+        return [finding.text for finding in check_all(self.parts)]

@@ -41,11 +41,15 @@ def storable(text: DocumentText) -> DocumentText:
 
 def pack_text(text: DocumentText) -> StoredText:
     """`text` must be `storable`."""
-    raw = text.text.encode()
-    pages = orjson.dumps([[page.label, page.start, page.end] for page in text.pages])
+    raw, pages = _encoded(text)
     return StoredText(
         zlib.compress(raw, 6), len(raw), zlib.compress(pages, 6), len(pages), _checksum(raw, pages)
     )
+
+
+def text_checksum(text: DocumentText) -> str:
+    """The checksum that `pack_text` gives; `text` must be `storable`."""
+    return _checksum(*_encoded(text))
 
 
 def unpack_text(stored: StoredText, document_id: str) -> DocumentText:
@@ -68,6 +72,10 @@ def unpack_text(stored: StoredText, document_id: str) -> DocumentText:
             subject=document_id[:12],
             remedy="remove the document with `beyondrag library remove` and ingest it again",
         ) from error
+
+
+def _encoded(text: DocumentText) -> tuple[bytes, bytes]:
+    return text.text.encode(), orjson.dumps([[page.label, page.start, page.end] for page in text.pages])
 
 
 def _inflate(deflated: bytes, n_bytes: int) -> bytes:

@@ -18,13 +18,14 @@ def without_lone_surrogates(text: str) -> str:
 
 def one_line(text: str, limit: int = 300) -> str:
     """`text` in one line of at most `limit` characters: no control, format or broken characters."""
+    start = text[: 4 * limit]
     characters = (
         "�"
         if unicodedata.category(character) == "Cs"
         else " "
         if unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _HARMLESS_FORMAT
         else character
-        for character in text[: 4 * limit]
+        for character in start
     )
-    line = " ".join("".join(characters).split())
+    line = " ".join((start if start.isprintable() else "".join(characters)).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

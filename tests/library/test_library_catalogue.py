@@ -14,7 +14,8 @@ from kvfiles.errors import StorageError
 from library import schema
 from library.errors import LibraryDamaged, LibraryError, LibraryNewer
 from library.paths import data_root, default_root
-from library.store import CATALOGUE_NAME, Library
+from library.roots import CATALOGUE_NAME
+from library.store import Library
 
 
 def test_opening_where_there_is_no_library_says_what_to_do(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shelf import identity, pages_of, put
 
 from library.errors import LibraryLocked
+from library.question import phrase_query
 from library.records import SourceFile
 from library.store import Library
 
@@ -247,3 +248,29 @@ def test_removed_documents_leave_both_indices(reports: Library) -> None:
             reports.remove(document.id)
     assert reports.verify() == []
     assert len(reports.search("the pilot", 50)) == 10
+
+
+def test_nothing_is_found_while_someone_else_builds_the_first_index(root: Path) -> None:
+    with Library.create_or_open(root) as writer, Library.open(root) as reader:
+        with writer.writing():
+            put(writer, "/a", "zebra")
+            assert reader.search("zebra") == []
+        assert len(reader.search("zebra")) == 1
+
+
+def test_a_phrase_is_found_wherever_it_stands(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large libraries are looked through in two steps; the answer is the same."""
+    with library.writing():
+        for number in range(12):
+            put(library, f"/{number}", f"alpha beta gamma{number}" if number != 9 else "gamma beta alpha")
+    view = library._indexing.current().passages
+    asked = {
+        words: view.holds(phrase_query(view, words))
+        for words in itertools.permutations(("alpha", "beta", "gamma"), 2)
+    }
+    monkeypatch.setattr("library.index._MANY_ENTRIES", 5)
+    monkeypatch.setattr("library.index._FIRST_KEYS", 3)
+    assert {words: view.holds(phrase_query(view, words)) for words in asked} == asked
+    assert asked["alpha", "beta"]
+    assert asked["gamma", "beta"]
+    assert not asked["alpha", "gamma"]

@@ -10,7 +10,8 @@ import pytest
 from shelf import identity, put, put_snapshot
 
 from library.errors import LibraryDamaged
-from library.store import CATALOGUE_NAME, Library
+from library.roots import CATALOGUE_NAME
+from library.store import Library
 
 
 @pytest.fixture
@@ -34,16 +35,13 @@ def sql(*statements: str) -> Callable[[Path], None]:
     return harm
 
 
-def flip_a_byte(root: Path) -> None:
-    path = next((root / "kv").rglob("??/*.kv"))
-    data = bytearray(path.read_bytes())
-    data[2] ^= 1
-    path.write_bytes(data)
-
-
 def add_an_orphan(root: Path) -> None:
     (root / "kv" / "ab").mkdir()
     (root / "kv" / "ab" / ("ab" + "0" * 62 + ".kv")).write_bytes(b"x")
+
+
+def add_a_foreign_file(root: Path) -> None:
+    (root / "kv" / "notes.txt").write_text("mine")
 
 
 HARMS = {
@@ -57,8 +55,9 @@ HARMS = {
     "removed from the catalogue only": (sql("DELETE FROM documents WHERE key = 2"), "no longer exist"),
     "snapshot of another size": (sql("UPDATE snapshots SET size_bytes = 99"), "instead of 99"),
     "snapshot outside": (sql("UPDATE snapshots SET content = '../../etc/passwd'"), "no valid file name"),
-    "a flipped byte": (flip_a_byte, "its checksum does not fit"),
     "an orphan": (add_an_orphan, "belongs to no snapshot"),
+    "a foreign file": (add_a_foreign_file, "is not the library's"),
+    "no index": (sql("DELETE FROM settings"), "There is no search index"),
 }
 
 
