@@ -14,7 +14,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/nu
 export BEYONDRAG_MODELS := $(CURDIR)/.models
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast test-slow lint bench bench-library
+.PHONY: help setup demo test test-fast test-slow lint screenshots bench bench-library
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -52,6 +52,10 @@ lint: setup ## style, formatting, types, and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+screenshots: setup ## docs/screenshots anew: the real app on examples/, with the default model
+	$(BIN)/beyondrag models pull
+	$(BIN)/python docs/screenshots/make.py $(ARGS)
 
 bench: setup ## measure with the default model; options in ARGS, as in ARGS="--tokens 2048"
 	$(BIN)/beyondrag models pull

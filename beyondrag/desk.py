@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from beyondrag.events import ReadingDocument
 from beyondrag.prompt import PromptFrame
 from ingest.reader import Reader
 from kvfiles.compose import Composer
@@ -27,3 +29,5 @@ class Desk:
     kernels: Kernels
     frame: PromptFrame
     prefix: Tokens
+    on_reading: Callable[[ReadingDocument], None] | None = None
+    """Told between the slices of a document that is read for a question."""

@@ -49,7 +49,7 @@ def document_states(
     while limit is None or len(states) < limit:
         wanted = PAGE if limit is None else min(PAGE, limit - len(states))
         page = library.page(wanted, offset + len(states))
-        states += _states(library, page, profile_id)
+        states += states_of(library, page, profile_id)
         if len(page) < wanted:
             break
     return states
@@ -57,12 +57,13 @@ def document_states(
 
 def document_state(library: Library, document: DocumentRecord, profile_id: str | None) -> DocumentState:
     """One document's state; see `document_states`."""
-    return _states(library, [document], profile_id)[0]
+    return states_of(library, [document], profile_id)[0]
 
 
-def _states(
+def states_of(
     library: Library, documents: Sequence[DocumentRecord], profile_id: str | None
 ) -> list[DocumentState]:
+    """The states of these documents (some hundreds at most: they are looked up together), in order."""
     ids = [document.id for document in documents]
     snapshots = library.snapshots_among(ids)
     volumes = library.volumes_among(ids, profile_id) if profile_id else {}

@@ -16,7 +16,7 @@ from beyondrag.chunk_rag.candidates import ChunkFinder
 from beyondrag.chunk_rag.turn import ChunkTurn
 from beyondrag.desk import Desk
 from beyondrag.dialogue import Dialogue, Occupancy
-from beyondrag.events import Event
+from beyondrag.events import Event, ReadingDocument
 from beyondrag.fidelity_verdict import fidelity_warnings
 from beyondrag.follow_up import EarlierTurn
 from beyondrag.prompt import document_text, make_frame
@@ -35,10 +35,17 @@ from library.store import Library
 class Engine:
     """Opens the configured model; raises model errors.  A context manager; not thread-safe.
 
-    `warnings` are lines for the user: a codec that is known to fail on this model.
+    `warnings` are lines for the user: a codec that is known to fail on this model.  `on_reading` is told,
+    between two events, how far a document is that must be read for a question.
     """
 
-    def __init__(self, settings: Settings, library: Library) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        library: Library,
+        *,
+        on_reading: Callable[[ReadingDocument], None] | None = None,
+    ) -> None:
         started = time.perf_counter()
         self.library = library
         self.settings = settings
@@ -81,6 +88,7 @@ class Engine:
                 best,
                 frame,
                 setup.prefix,
+                on_reading,
             )
             self._opened = opened.pop_all()
         self._facts: PrefixFacts | None = None

@@ -15,7 +15,7 @@ from ingest.reader import PrefixFacts
 from kvfiles.compose import Span
 from kvfiles.errors import SnapshotError
 from kvfiles.repair import repair_heads
-from kvfiles.runtime.context import CacheType
+from kvfiles.runtime.context import SLICE_TOKENS, CacheType
 from kvfiles.runtime.model import Tokens
 from kvfiles.snapshot import Snapshot
 from library.records import SnapshotRecord
@@ -131,11 +131,24 @@ class Placer:
         desk = self._desk
         yield ReadingDocument(document.title, 0, candidate.volume.n_tokens)
         pending = PendingVolume(candidate.hit.document, candidate.volume, candidate.n_volumes)
-        record = read_volume(desk.library, pending, desk.profile, desk.reader, cancelled=self._cancelled)
+        record = read_volume(
+            desk.library,
+            pending,
+            desk.profile,
+            desk.reader,
+            on_slice=lambda n: self._tell(document.title, n, candidate.volume.n_tokens),
+            cancelled=self._cancelled,
+            slice_tokens=SLICE_TOKENS,
+        )
         self._reread.append(document)
         self._prefilled += record.n_tokens
         yield ReadingDocument(document.title, record.n_tokens, record.n_tokens)
         return record
+
+    def _tell(self, title: str, done: int, total: int) -> None:
+        """How far the reading is; its beginning and its end are events."""
+        if self._desk.on_reading is not None and 0 < done < total:
+            self._desk.on_reading(ReadingDocument(title, done, total))
 
     def _drop_damaged(self, records: Sequence[SnapshotRecord], error: SnapshotError) -> bool:
         """Whether `error` was about one of our files, which is then dropped (the prefix: made again)."""

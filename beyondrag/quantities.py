@@ -35,6 +35,11 @@ def amount_in_words(amount: float, unit: str) -> str:
     return bytes_in_words(amount) if unit == "bytes" else f"{amount:,.0f} {unit}"
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """`n` of something: "1 document", "2,000 documents"; `many` where an s is not enough."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def moment_in_words(seconds_since_1970: float) -> str:
     """A moment in local time, to the minute."""
     return datetime.fromtimestamp(seconds_since_1970, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

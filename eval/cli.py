@@ -30,6 +30,7 @@ SUITES = (
     Suite("fidelity", "what a compressed cache costs, token by token", ("eval.fidelity",)),
     Suite("recall", "at which bits a model no longer finds what it read", _in_package("eval.recall")),
     Suite("drift", "whether instructions and facts are kept", _in_package("eval.drift")),
+    Suite("injection", "whether instructions in documents are followed", ("eval.injection.command",)),
     Suite("make-questions", "draft questions about one's own folder", ("eval.make_questions.command",)),
     Suite("report", "one HTML file from what was measured", ("eval.report_command",)),
 )

@@ -20,6 +20,7 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from warnings import catch_warnings, simplefilter
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -59,6 +60,7 @@ MAX_STARS = 3
 MAX_DOUBLE_STARS = 2
 MAX_CHARACTERS = 1_000
 _STARS = re.compile(r"\*+")
+_STAR_RUN = re.compile(r"\\.|\*{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +202,31 @@ def _rules(lines: list[str]) -> tuple[tuple[_Rule, ...], int]:
     for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
-        if len(good) >= MAX_PATTERNS or _is_costly(line):
+        plain = _without_runs(line)
+        if len(good) >= MAX_PATTERNS or _is_costly(plain):
             n_refused += 1
             continue
-        rule = _rule(line)
+        rule = _rule(plain)
         if rule is not None:
             good.append(rule)
     return tuple(reversed(good)), n_refused
+
+
+def _without_runs(line: str) -> str:
+    """The same rule with one star for every run of stars, two where the run is a whole part of the path.
+
+    To Git a run means no more than that; pathspec makes a loop of every two of its stars, and a file name
+    that does not fit is then tried for ever.
+    """
+
+    def plain(run: re.Match[str]) -> str:
+        if run[0].startswith("\\"):  # an escaped character
+            return run[0]
+        before, after = line[: run.start()], line[run.end() :].rstrip(" ")
+        is_part = before in ("", "!") or before.endswith("/")
+        return "**" if is_part and (not after or after.startswith("/")) else "*"
+
+    return _STAR_RUN.sub(plain, line)
 
 
 def _rule(line: str) -> _Rule | None:
@@ -222,7 +242,9 @@ def _rule(line: str) -> _Rule | None:
     if not glob:
         return None
     try:
-        pattern = GitIgnoreSpecPattern(text)
+        with catch_warnings():
+            simplefilter("ignore", FutureWarning)  # "[[": Python's re may once read it in another way
+            pattern = GitIgnoreSpecPattern(text)
     except (ValueError, re.error):
         return None
     if pattern.regex is None or pattern.include is None:

@@ -162,13 +162,12 @@ class _Recorder:
         )
 
     def _record_document(self, seen: ParsedOutcome) -> None:
+        """A file with the bytes of before is stored again too: that mends a damaged text, and a title that an
+        earlier version read.  Another title is another prompt, so it costs the snapshots (`Library.add`)."""
         outcome, parsed = seen.outcome, seen.parsed
         assert parsed is not None
         source = SourceFile(str(outcome.path), parsed.size, parsed.mtime_ns)
         self._library.clear_failure(source.path)
-        if outcome.state is FileState.UNCHANGED:
-            self._library.touch(source)
-            return
         if outcome.state is FileState.COPY:
             try:
                 self._library.add_path(parsed.document_id, source)
@@ -176,9 +175,19 @@ class _Recorder:
                 pass
             else:
                 return
-        self._library.add(
-            parsed.document_id, source, parsed.title, parsed.media_type, parsed.text, parsed.warnings
-        )
+        title = parsed.title if outcome.state is not FileState.UNCHANGED else self._title(seen)
+        self._library.add(parsed.document_id, source, title, parsed.media_type, parsed.text, parsed.warnings)
+
+    def _title(self, seen: ParsedOutcome) -> str:
+        """The title of a document whose file was parsed again with the same bytes: only the file that gives
+        the document its name may change it, or copies under other names would take turns."""
+        parsed = seen.parsed
+        assert parsed is not None
+        try:
+            document = self._library.document(parsed.document_id)
+        except DocumentNotFound:  # removed since the scan
+            return parsed.title
+        return parsed.title if document.path == str(seen.outcome.path) else document.title
 
     def _note_return(self, seen: ParsedOutcome, document_id: str) -> None:
         """A file that was away and came back unchanged is not missing any more: --prune must not take it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ingest.reader import READ_SLICE_TOKENS, Reader
 from ingest.volumes import cut
 from kvfiles.errors import ContextOverflow
+from library.errors import DocumentNotFound
 from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
 from library.store import Library
 
@@ -112,7 +113,8 @@ def read_volume(
 ) -> SnapshotRecord:
     """Read one volume and keep its snapshot; safe at any moment: the row is written last.
 
-    Raises Cancelled, StorageError and model errors; nothing is left behind then.
+    Raises Cancelled, StorageError and model errors, DocumentNotFound when the document went away or got
+    another title meanwhile; nothing is left behind then.
     """
     document, volume = pending.document, pending.volume
     text = library.text(document.id).text[volume.char_start : volume.char_end]
@@ -135,6 +137,12 @@ def read_volume(
             cancelled=cancelled,
             slice_tokens=slice_tokens,
         )
+        if library.document(document.id).title != document.title:
+            raise DocumentNotFound(
+                "the document was called otherwise while it was read",
+                subject=document.name,
+                remedy="read it again",
+            )
         codec = str(profile.description["codec"])
         return library.put_snapshot(document.id, volume.ordinal, profile.id, scratch, len(tokens), codec)
     finally:

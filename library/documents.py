@@ -182,8 +182,9 @@ class Documents:
         """Store a document and say that `source` holds it.  Repeating it changes nothing.
 
         When the text differs from what was stored under this id (a better parser), it is replaced,
-        and the volumes and snapshots of the old text go.  When `source.path` held another document
-        before, that one loses the path, and goes when it was its last.
+        and the volumes and snapshots of the old text go.  So they do when the title is another one: the
+        model reads it before the text, and it counts when volumes are cut.  When `source.path` held
+        another document before, that one loses the path, and goes when it was its last.
         """
         clean = storable(text)
         packed = pack_text(clean)
@@ -191,7 +192,8 @@ class Documents:
         notes = orjson.dumps([one_line(warning) for warning in warnings]).decode()
         with self._catalogue.transaction() as connection:
             known = connection.execute(
-                "SELECT checksum FROM texts WHERE document_id = ?", (document_id,)
+                "SELECT checksum, title FROM texts JOIN documents ON id = document_id WHERE id = ?",
+                (document_id,),
             ).fetchone()
             connection.execute(
                 "INSERT INTO documents(id, title, media_type, n_chars, n_pages, added_at, warnings) "
@@ -200,7 +202,7 @@ class Documents:
                 "n_chars = excluded.n_chars, n_pages = excluded.n_pages, warnings = excluded.warnings",
                 (document_id, title, media_type, len(clean.text), len(clean.pages), time.time(), notes),
             )
-            if known is None or known[0] != packed.checksum:
+            if known is None or tuple(known) != (packed.checksum, title):
                 connection.execute("DELETE FROM volumes WHERE document_id = ?", (document_id,))
                 connection.execute("DELETE FROM snapshots WHERE document_id = ?", (document_id,))
             # The same text is written again as well: what was stored may have been damaged.
@@ -223,15 +225,19 @@ class Documents:
     def touch(self, source: SourceFile) -> None:
         """Note the new size and time of a file whose content is the same; it is not missing."""
         with self._catalogue.transaction() as connection:
+            path = os.fsencode(source.path)
+            _enqueue_renamed(connection, path, missing=False)
             connection.execute(
                 "UPDATE sources SET size = ?, mtime_ns = ?, missing = 0 WHERE path = ?",
-                (source.size, source.mtime_ns, os.fsencode(source.path)),
+                (source.size, source.mtime_ns, path),
             )
 
     def mark_missing(self, path: str) -> None:
         """Note that a file is no longer there; its document stays."""
+        name = os.fsencode(path)
         with self._catalogue.transaction() as connection:
-            connection.execute("UPDATE sources SET missing = 1 WHERE path = ?", (os.fsencode(path),))
+            _enqueue_renamed(connection, name, missing=True)
+            connection.execute("UPDATE sources SET missing = 1 WHERE path = ?", (name,))
 
     def forget_path(self, path: str) -> None:
         """The file at `path` holds no document any more; the document goes when it was its last."""
@@ -305,7 +311,7 @@ class Documents:
         rows = self._catalogue.read(sql, parameters)
         paths: dict[str, list[tuple[str, bool]]] = defaultdict(list)
         ids = orjson.dumps([str(row[0]) for row in rows]).decode()
-        among = "WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY sequence"
+        among = "WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY missing, sequence"
         held = self._catalogue.read(_PATHS + among, (ids,))
         for document_id, path, missing in held:
             paths[str(document_id)].append((os.fsdecode(_bytes(path)), bool(missing)))
@@ -365,6 +371,15 @@ def _enqueue(connection: sqlite3.Connection, document_ids: Sequence[str]) -> Non
     connection.executemany(
         "INSERT OR IGNORE INTO index_queue SELECT key FROM documents WHERE id = ?",
         [(document_id,) for document_id in document_ids],
+    )
+
+
+def _enqueue_renamed(connection: sqlite3.Connection, path: bytes, *, missing: bool) -> None:
+    """A file that goes or comes back may change which of a document's files gives it its name."""
+    connection.execute(
+        "INSERT OR IGNORE INTO index_queue SELECT key FROM documents JOIN sources ON document_id = id "
+        "WHERE path = ? AND missing != ?",
+        (path, missing),
     )
 
 

@@ -82,8 +82,9 @@ class SourceFile:
 class DocumentRecord:
     """A document of the library.
 
-    `id` is the SHA-256 (hex) of the file's bytes.  `paths` are all files with these bytes, in the
-    order in which they were added.  `missing` is true when none of them was there at the last scan.
+    `id` is the SHA-256 (hex) of the file's bytes.  `paths` are all files with these bytes: those that were
+    there at the last scan first, each in the order in which they were added.  `missing` is true when none
+    of them was there.
     """
 
     id: str
@@ -103,7 +104,7 @@ class DocumentRecord:
 
     @property
     def path(self) -> str:
-        """The first of the paths, or "" when there is none."""
+        """The first of the paths, one that is there if any is; "" when there is none."""
         return self.paths[0] if self.paths else ""
 
     @property

@@ -199,8 +199,9 @@ class Library:
     ) -> DocumentRecord:
         """Store a document read from `source`.  Repeating it changes nothing.
 
-        When the path held another document before, that one loses the path, and goes when it was
-        its last.  Found by `search` after `commit_index` or the end of `writing`.
+        Another text or title than before costs the document its volumes and snapshots.  When the path held
+        another document before, that one loses the path, and goes when it was its last.  Found by `search`
+        after `commit_index` or the end of `writing`.
         """
         require_id(document_id)
         with self.writing():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Outcome, Run
+from effort import Effort, effort_of
 
 from kvfiles.runtime.model import Model
 
@@ -85,3 +86,16 @@ def data_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the public question sets are not at {DATA}")
     return DATA
+
+
+@pytest.fixture
+def effort(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Effort:
+    """The seed is told at the beginning: it must be known of a run that hangs or is killed, too."""
+
+    def write(line: str) -> None:
+        with capfd.disabled():
+            print(f"\n{line}", flush=True)
+
+    found = effort_of(request.node.name, write)
+    found.tell()
+    return found

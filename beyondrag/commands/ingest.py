@@ -58,6 +58,12 @@ def add_parser(
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask before reading")
     parser.add_argument("--prune", action="store_true", help="remove documents whose files are gone")
     parser.add_argument(
+        "--ocr",
+        metavar="LANGUAGES",
+        default="",
+        help="recognise pages that are pictures with the system's tesseract (eng, eng+deu)",
+    )
+    parser.add_argument(
         "--retry-failed", action="store_true", help="try files again that failed before and have not changed"
     )
     parser.add_argument(
@@ -113,7 +119,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
     from ingest.parsers.base import Limits
 
-    limits = Limits()
+    limits = Limits().with_ocr(args.ocr) if args.ocr else Limits()
     if args.max_size is None:
         return limits
     size = args.max_size * 1_000_000
@@ -269,6 +275,8 @@ def _read(
         return {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
     with Engine(settings, library) as engine:
         facts = engine.prepare()
+        for warning in engine.warnings:
+            console.warn(warning)
         if not facts.relocatable:
             console.warn(
                 "snapshots of this model work only as the first document; "

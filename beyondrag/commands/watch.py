@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 class _Session:
-    """Looks and reads in turns: after every volume the folders are looked at again.
+    """Looks and reads in turns: after every volume, and between the slices of a long one when it is time,
+    the folders are looked at again.
 
     With `once` it ends when nothing is left to do, and with the first trouble.  Otherwise it puts up with
     what may pass (another writer, a folder or a disk that is away, a model that cannot be opened).
@@ -126,6 +128,8 @@ class _Session:
         self._once = once
         self._engine: Engine | None = None
         self._trouble = ""
+        self._next_look = 0.0
+        self._is_reading = False
         self._warned: set[str] = set()
         self._n_files = dict.fromkeys(("new", "changed", "copy", "renamed", "failed", "gone"), 0)
         self._n_volumes = self._n_tokens = 0
@@ -155,11 +159,7 @@ class _Session:
     def _step(self) -> float | None:
         """Look, then read one volume; the seconds to wait before the next step, None at the end."""
         try:
-            look = self._watcher.look()
-            if look is not None:
-                self._tell(look)
-                if self._queue is not None:
-                    self._queue.add(look.report.document_ids)
+            look = self._look()
             if self._queue:
                 self._read_one(self._queue)
                 self._trouble = ""
@@ -175,6 +175,24 @@ class _Session:
         if self._once and not self._watcher.is_waiting:
             return None if look is None else 0.0
         return self._watcher.pause_s
+
+    def _look(self) -> Look | None:
+        """Look, say what came, and queue it."""
+        try:
+            look = self._watcher.look()
+        finally:
+            self._next_look = time.monotonic() + self._watcher.pause_s
+        if look is not None:
+            self._tell(look)
+            if self._queue is not None:
+                self._queue.add(look.report.document_ids)
+        return look
+
+    def _look_between_slices(self) -> None:
+        """Look when it is time; trouble does not end the reading: the next look meets it again."""
+        if time.monotonic() >= self._next_look:
+            with suppress(LibraryLocked, PathProblem, StorageError):
+                self._look()
 
     def _read_one(self, queue: ReadingQueue) -> None:
         from beyondrag.engine import Engine
@@ -193,15 +211,22 @@ class _Session:
             def on_start(pending: PendingVolume) -> None:
                 progress.update(0, total=pending.volume.n_tokens, detail=pending.document.name)
 
+            def on_tokens(done: int) -> None:
+                progress.update(done)
+                self._look_between_slices()
+
+            self._is_reading = True
             try:
                 kept = queue.read_one(
-                    self._engine, on_start=on_start, on_tokens=progress.update, cancelled=self._cancelled
+                    self._engine, on_start=on_start, on_tokens=on_tokens, cancelled=self._cancelled
                 )
             except (ContextOverflow, DecodeError) as error:  # of this document; the others can be read
                 if self._once:
                     raise
                 progress.note(f"{queue.put_aside()}: {error.message}; left out until it changes")
                 return
+            finally:
+                self._is_reading = False
         if kept is None:
             return
         seconds = time.perf_counter() - started
@@ -244,7 +269,9 @@ class _Session:
             self._console.warn(f"{about}{error.message}; it will be tried again")
 
     def _say(self, line: str) -> None:
-        if not self._console.wants_json:
+        if self._is_reading and self._console.interactive:
+            self._console.note(line)  # above the bar
+        elif not self._console.wants_json:
             self._console.out(line)
 
     def _close_engine(self) -> None:

@@ -38,6 +38,7 @@ def serve(question: Question, seat: Seat, announcer: Announcer, closing: Callabl
 
     works = True
     one = _OneQuestion(question, seat, announcer, cancelled)
+    seat.report_to(one.progress)
     try:
         one.run()
     except Cancelled:
@@ -45,6 +46,8 @@ def serve(question: Question, seat: Seat, announcer: Announcer, closing: Callabl
     except Exception as error:  # whatever it is, the service goes on
         announcer.tell(AskFailed(question.ticket.number, problem_of(error)))
         works = not isinstance(error, DecodeError)
+    finally:
+        seat.report_to(None)
     if works:
         tell_context(announcer, seat, one.titles)
     return works
@@ -68,6 +71,7 @@ class _OneQuestion:
         self._follower = ContextFollower(seat.facts.n_ctx)
         self._asked = False
         self._partial = ""
+        self._arm: Arm = "documents"
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -84,10 +88,14 @@ class _OneQuestion:
             return
         self._tell_asked(ContextChoice(kept=False, why=""))
         for arm in self._question.arms:
-            self._partial = ""
+            self._partial, self._arm = "", arm
             self._follower = ContextFollower(self._seat.facts.n_ctx)
             for event in coalesced(self._seat.answer(arm, self._question, self._cancelled)):
                 self._tell(arm, event)
+
+    def progress(self, event: Event) -> None:
+        """Something that happens between two events."""
+        self._announcer.tell(Said(self._number, self._arm, event))
 
     def stopped(self) -> None:
         """The user stopped it: what had been written is kept."""

@@ -18,17 +18,13 @@ from beyondrag.service.history import History
 from beyondrag.service.inbox import Conversing, Question
 from beyondrag.service.notices import Arm, WhatWasRead
 from beyondrag.service.reading import Unread
-from beyondrag.service.seat import SeatFacts
+from beyondrag.service.seat import SeatFacts, model_in_words
 from beyondrag.settings import Settings
 from ingest.pipeline import PendingVolume, pending_volumes, read_volume
 from kvfiles.errors import BeyondragError
+from kvfiles.runtime.context import SLICE_TOKENS
 from library.errors import DocumentNotFound
 from library.records import SnapshotRecord
-
-SLICE_TOKENS = 128
-"""Tokens of a volume that are read before a waiting question gets its turn: 1.3 s at 100 tokens/s.  With
-SmolLM2 on one core (two runs of 384 tokens) slices of 64 to 384 tokens read 187-219 tokens/s without an
-order between them; slices of 32 are slower, 162-175."""
 
 FIXED_POSITION = (
     "snapshots of this model work only as the first document; others are read again for each question"
@@ -40,10 +36,11 @@ def open_engine_seat(settings: Settings, door: Door) -> EngineSeat:
     with ExitStack() as opened:
         library = door.open()
         opened.callback(library.close)
-        engine = opened.enter_context(Engine(settings, library.library))
+        relay = _Relay()
+        engine = opened.enter_context(Engine(settings, library.library, on_reading=relay))
         facts = engine.prepare()
-        warnings = () if facts.relocatable else (FIXED_POSITION,)
-        return EngineSeat(engine, library, warnings, opened.pop_all())
+        warnings = engine.warnings if facts.relocatable else (*engine.warnings, FIXED_POSITION)
+        return EngineSeat(engine, library, relay, warnings, opened.pop_all())
 
 
 def known_profile(settings: Settings) -> str | None:
@@ -57,17 +54,34 @@ def known_profile(settings: Settings) -> str | None:
     return reading_profile(path, model.sha256, settings.codec).id if model and model.sha256 else None
 
 
+class _Relay:
+    """Hands events on to whoever listens at the moment."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[Event], None] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self.listener is not None:
+            self.listener(event)
+
+
 class EngineSeat:
     """Implements `seat.Seat`."""
 
     def __init__(
-        self, engine: Engine, library: OpenLibrary, warnings: tuple[str, ...], opened: ExitStack
+        self,
+        engine: Engine,
+        library: OpenLibrary,
+        relay: _Relay,
+        warnings: tuple[str, ...],
+        opened: ExitStack,
     ) -> None:
+        self._relay = relay
         self._engine, self._open_library, self._opened = engine, library, opened
         self._library = library.library
         settings = engine.settings
         self._facts = SeatFacts(
-            settings.model,
+            model_in_words(settings.model),
             settings.codec,
             engine.context.n_ctx,
             settings.threads,
@@ -98,6 +112,10 @@ class EngineSeat:
         """Answer in the question's conversation: `ContextChoice` first, `Done` last."""
         dialogue = self._dialogue_of(question.conversing)
         return dialogue.ask(question.text, question.options, cancelled)
+
+    def report_to(self, listener: Callable[[Event], None] | None) -> None:
+        """Between two events tell `listener` how far a document is that is read for the question."""
+        self._relay.listener = listener
 
     def answer(self, arm: Arm, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Answer outside of any conversation, for a comparison; `Done` last."""
@@ -144,11 +162,12 @@ class EngineSeat:
             if not volumes:
                 n_tokens = ceil(document.n_chars / CHARS_PER_TOKEN)
                 n_volumes = ceil(max(n_tokens, 1) / self._engine.reader.max_volume_tokens)
-                found.append(Unread(document_id, n_tokens, n_volumes))
+                found.append(Unread(document_id, n_tokens, n_volumes, document.name))
                 continue
             left = [v for v in volumes if not self._has_snapshot(document_id, v.ordinal)]
             if left:
-                found.append(Unread(document_id, sum(v.n_tokens for v in left), len(left)))
+                n_tokens = sum(volume.n_tokens for volume in left)
+                found.append(Unread(document_id, n_tokens, len(left), document.name))
         return found
 
     def pending(self, document_id: str) -> list[PendingVolume]:
@@ -165,7 +184,12 @@ class EngineSeat:
     def read(
         self, pending: PendingVolume, on_slice: Callable[[int], None], cancelled: Callable[[], bool]
     ) -> SnapshotRecord:
-        """Read it.  Raises what `on_slice` raises, Cancelled, DecodeError, library and storage errors."""
+        """Read it.  Raises what `on_slice` raises, Cancelled, DecodeError, library and storage errors.
+
+        A waiting question gets its turn after a slice of 128 tokens: 1.3 s at 100 tokens/s.  With SmolLM2 on
+        one core (two runs of 384 tokens) slices of 64 to 384 tokens read 187-219 tokens/s without an order
+        between them; slices of 32 are slower, 162-175.
+        """
         return read_volume(
             self._library,
             pending,

@@ -18,7 +18,7 @@ from beyondrag.service.memory import resident_bytes
 from beyondrag.service.notices import AskFailed, Failed, IngestFailed, ModelMissing, Opening, Ready, Stopped
 from beyondrag.service.problems import problem_of
 from beyondrag.service.reading import ReadingJob, SetAside
-from beyondrag.service.seat import Seat
+from beyondrag.service.seat import Seat, model_in_words
 from beyondrag.service.ticket import Tickets
 from beyondrag.settings import Settings
 from ingest.pipeline import PendingVolume
@@ -211,7 +211,7 @@ class EngineThread:
 
     def _open(self) -> Seat:
         """Open library and model, and tell how that went; raises what went wrong as well."""
-        self._announcer.tell(Opening(self._settings.model))
+        self._announcer.tell(Opening(model_in_words(self._settings.model)))
         self._missing = False
         try:
             self._seat = seat = self._open_seat(self._settings)

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from beyondrag.errors import UsageError
 from beyondrag.events import Answer, Source
+from beyondrag.quantities import counted
 from beyondrag.service.interface import Conversation, Turn
 from beyondrag.service.markdown import code, inline, paragraph
 from beyondrag.service.notices import ReadPart, WhatWasRead
@@ -37,7 +38,7 @@ def conversation_markdown(conversation: Conversation, now: float) -> str:
     """
     summary = conversation.summary
     n_turns = len(conversation.turns)
-    about = f"{n_turns} question{'' if n_turns == 1 else 's'}, begun {_when(summary.started_at)}"
+    about = f"{counted(n_turns, 'question')}, begun {_when(summary.started_at)}"
     parts = [f"# {inline(summary.title)}", f"*{about}. Exported from beyondrag {_when(now)}.*"]
     for number, turn in enumerate(conversation.turns, 1):
         parts += _turn(number, turn)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from beyondrag.errors import UsageError
 from beyondrag.estimate import CHARS_PER_TOKEN, estimate
+from beyondrag.quantities import counted
 from beyondrag.service.announcer import Announcer
 from beyondrag.service.notices import FileProblem, Looking, Plan, TaskDone
 from beyondrag.service.pace import Throttle
@@ -25,8 +26,10 @@ from kvfiles import kernels
 from kvfiles.errors import Cancelled, SnapshotError, StorageError
 from kvfiles.snapshot import Snapshot
 from library.errors import DocumentNotFound, LibraryDamaged
-from library.records import DocumentRecord
+from library.files import regular_size
+from library.records import DocumentRecord, SnapshotRecord
 from library.store import Library
+from library.upkeep import Upkeep
 
 WAIT_FOR_WRITER_S = 5.0
 """How long another process may keep the library to itself before a task gives up."""
@@ -99,6 +102,7 @@ class FileTasks:
             cost.tokens,
             cost.size_bytes or 0,
             cost.seconds,
+            tuple(found.n_ignored().items()),
         )
 
     def _unread_chars(self, chars: dict[str, int], profile_id: str | None) -> list[int]:
@@ -154,28 +158,39 @@ class FileTasks:
             self._announcer.library_changed()
         return TaskDone(ticket.number, _bounded(lines or ["nothing was there to remove"]))
 
-    def verify(self, ticket: Ticket, document_ids: Sequence[str]) -> TaskDone:
-        """Check texts and snapshots of these documents, or of all, against their checksums."""
-        every = not document_ids
-        documents = (
-            list(self._library.documents())
-            if every
-            else [self._library.document(document_id) for document_id in document_ids]
-        )
+    def verify(self, ticket: Ticket, document_ids: Sequence[str], *, deep: bool) -> TaskDone:
+        """Check these documents, or the whole library with its index; see `interface.Service.verify`."""
+        if not document_ids:
+            return TaskDone(ticket.number, _told(*self._check_all(ticket, deep=deep), deep=deep))
         findings: list[str] = []
         n_snapshots = 0
         saying = self._looking(ticket)
-        for done, document in enumerate(documents, start=1):
+        for done, document in enumerate(map(self._library.document, document_ids), start=1):
             _stop_if(ticket)
-            found, n_checked = self._check(ticket, document)
+            found, n_checked = self._check(ticket, document, deep=deep)
             findings += found
             n_snapshots += n_checked
-            saying(document.name, done, len(documents))
-        ending = "nothing is wrong" if not findings else f"{len(findings)} findings"
-        summary = f"{len(documents)} documents and {n_snapshots} snapshots checked: {ending}"
-        return TaskDone(ticket.number, _bounded([summary, *findings]))
+            saying(document.name, done, len(document_ids))
+        return TaskDone(ticket.number, _told(len(document_ids), n_snapshots, findings, deep=deep))
 
-    def _check(self, ticket: Ticket, document: DocumentRecord) -> tuple[list[str], int]:
+    def _check_all(self, ticket: Ticket, *, deep: bool) -> tuple[int, int, list[str]]:
+        """How many documents and snapshots were checked, and what is wrong."""
+        totals, saying = self._library.totals(), self._looking(ticket)
+        everything = totals.n_documents + totals.n_snapshots
+
+        def on_document(n: int) -> None:
+            _stop_if(ticket)
+            saying("documents", n, max(everything, n))
+
+        def on_snapshot(n: int) -> None:
+            _stop_if(ticket)
+            done = totals.n_documents + n
+            saying("snapshots", done, max(everything, done))
+
+        verdict = Upkeep(self._library).verify(deep=deep, on_document=on_document, on_snapshot=on_snapshot)
+        return verdict.n_documents, verdict.n_snapshots, [finding.text for finding in verdict.findings]
+
+    def _check(self, ticket: Ticket, document: DocumentRecord, *, deep: bool) -> tuple[list[str], int]:
         """What is wrong with one document, in plain sentences, and how many snapshots it has."""
         found = []
         try:
@@ -187,14 +202,12 @@ class FileTasks:
         snapshots = self._library.snapshots(document.id)
         for record in snapshots:
             _stop_if(ticket)
-            try:
-                with Snapshot(record.path, kernels.best()) as snapshot:
-                    snapshot.container.verify()
-            except (SnapshotError, StorageError) as error:
+            wrong = _snapshot_problem(record, deep=deep)
+            if wrong:
                 part = f"part {record.ordinal + 1} of " if len(snapshots) > 1 else ""
                 found.append(
                     f"The snapshot of {part}{document.title} ({document.name}) cannot be used: "
-                    f"{error.message}.  It is made again when the document is next asked about."
+                    f"{wrong}.  It is made again when the document is next asked about."
                 )
         return found, len(snapshots)
 
@@ -207,6 +220,27 @@ class FileTasks:
                 self._announcer.tell(Looking(ticket.number, done, total, name))
 
         return say
+
+
+def _snapshot_problem(record: SnapshotRecord, *, deep: bool) -> str:
+    """Why its file cannot be used; "" when it can."""
+    if not deep:
+        size = regular_size(record.path)
+        return "it is gone" if size is None else "" if size == record.size_bytes else "it has another size"
+    try:
+        with Snapshot(record.path, kernels.best()) as snapshot:
+            snapshot.container.verify()
+    except (SnapshotError, StorageError) as error:
+        return error.message
+    return ""
+
+
+def _told(n_documents: int, n_snapshots: int, findings: Sequence[str], *, deep: bool) -> tuple[str, ...]:
+    """What a check found, as lines."""
+    ending = counted(len(findings), "finding") if findings else "nothing is wrong"
+    checked = f"{counted(n_documents, 'document')} and {counted(n_snapshots, 'snapshot')} checked"
+    how = "" if deep else "; of snapshots existence and size"
+    return _bounded([f"{checked}: {ending}{how}", *findings])
 
 
 def problems_of(outcomes: Sequence[FileOutcome], found: ScanResult) -> tuple[FileProblem, ...]:
@@ -229,11 +263,10 @@ def problems_of(outcomes: Sequence[FileOutcome], found: ScanResult) -> tuple[Fil
 
 
 def _counts(tally: Tally, found: ScanResult) -> tuple[tuple[str, int], ...]:
-    """Files and messages by state, then what is left out by its kind and by a rule; nothing that is 0."""
+    """Files and messages by state, then what is left out by its kind; nothing that is 0."""
     counts = [(state.value, tally.files[state]) for state in FileState]
     counts += [(f"{state.value} messages", tally.members[state]) for state in FileState]
     counts.append(("other kinds", sum(file.code == "unsupported" for file in found.skipped)))
-    counts.append(("left out by rule", sum(found.n_ignored().values())))
     return tuple((words, n) for words, n in counts if n)
 
 

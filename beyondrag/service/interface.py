@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from beyondrag.document_state import DocumentState
 from beyondrag.events import Answer, Source
-from beyondrag.service.notices import Arm, Notice, WhatWasRead
+from beyondrag.service.notices import Arm, FileProblem, Notice, WhatWasRead
 from beyondrag.turn import AskOptions
+from library.listing import Listed, Order
 from library.records import DocumentRecord, DocumentText, Hit, LibraryTotals
+from library.statistics import LibraryStatistics
 
 Listener = Callable[[Notice], None]
 """Called from the service's own threads, one notice after another: hand it over and return."""
 
-SortKey = Literal["added", "title", "pages", "tokens", "size", "state", "last_read"]
+SortKey = Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,29 @@ class Shelf(Protocol):
     Every method raises library errors (`kvfiles.errors.BeyondragError`).
     """
 
+    def listing(self, contains: str = "", sort: SortKey = "added", descending: bool = False) -> Listed:
+        """Which documents have `contains` in their title or path, in order; quick for a long list."""
+
+    def states_of(self, document_ids: Sequence[str]) -> list[DocumentState]:
+        """What is known of these documents, in this order; those that are gone are left out."""
+
     def states(
-        self, contains: str = "", sort: SortKey = "added", descending: bool = False
+        self,
+        contains: str = "",
+        sort: SortKey = "added",
+        descending: bool = False,
+        limit: int | None = None,
     ) -> list[DocumentState]:
-        """The documents whose title or path contains `contains`, in order."""
+        """The first `limit` (None: all) of a listing."""
 
     def totals(self) -> LibraryTotals:
-        """Sums over the whole library."""
+        """Sums over the whole library; quick."""
+
+    def statistics(self) -> LibraryStatistics:
+        """What the library holds and takes, by kind and by reading profile."""
+
+    def failures(self) -> list[FileProblem]:
+        """The files that could not be read, in the order of their paths."""
 
     def document(self, document_id: str) -> DocumentRecord:
         """One document."""
@@ -135,8 +153,11 @@ class Service(Protocol):
     def remove(self, document_ids: Sequence[str]) -> int:
         """Remove documents (never the files) from the library; `TaskDone` and `LibraryChanged` follow."""
 
-    def verify(self, document_ids: Sequence[str] = ()) -> int:
-        """Check snapshots and texts of these documents, or of all; `TaskDone` says what was found."""
+    def verify(self, document_ids: Sequence[str] = (), *, deep: bool = True) -> int:
+        """Check texts and snapshots of these documents, or the whole library; `TaskDone` says what was found.
+
+        Without `deep` of snapshots only existence and size are looked at.
+        """
 
     def pull(self, model: str) -> int:
         """Download a model of the catalogue, then open it; `Pulling`..., `Pulled` follow."""

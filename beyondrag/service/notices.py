@@ -205,7 +205,8 @@ class FileProblem:
 class Plan:
     """What an ingest would do: files by state ("new", "changed", ...), and the cost of reading them.
 
-    `seconds` is None where no rate was measured yet.
+    `seconds` is None where no rate was measured yet.  `ignored` counts the files and folders that each kind
+    of rule left out ("hidden", "default", ".gitignore"); a folder counts once.
     """
 
     request: int
@@ -216,6 +217,26 @@ class Plan:
     n_tokens: int
     size_bytes: int
     seconds: float | None
+    ignored: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAhead:
+    """A document that waits to be read; `n_tokens` is an estimate until it was cut."""
+
+    document_id: str
+    name: str
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingAhead:
+    """What an ingest is going to read, in order: the first of `n_documents`.  Told when it is known, and
+    again when it has changed."""
+
+    request: int
+    documents: tuple[DocumentAhead, ...]
+    n_documents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +345,7 @@ Notice = (
     | AskFailed
     | Looking
     | Plan
+    | ReadingAhead
     | Reading
     | VolumeRead
     | Ingested

@@ -6,10 +6,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from beyondrag.service.announcer import Announcer
-from beyondrag.service.notices import FileProblem, Ingested, Reading, VolumeRead
+from beyondrag.service.notices import (
+    DocumentAhead,
+    FileProblem,
+    Ingested,
+    Reading,
+    ReadingAhead,
+    VolumeRead,
+)
 from beyondrag.service.pace import Pace, Throttle
 from beyondrag.service.ticket import Ticket
 from ingest.pipeline import PendingVolume, volume_title
@@ -21,6 +29,8 @@ REPORT_EVERY_S = 0.1
 MAX_TRIES = 2
 """Times that a volume is tried on which llama.cpp fails, each time with the model opened anew."""
 MAX_PROBLEMS = 1000
+MAX_AHEAD = 1000
+"""Documents that are named before their turn comes."""
 
 
 class SetAside(Cancelled):
@@ -34,6 +44,7 @@ class Unread:
     document_id: str
     n_tokens: int
     n_volumes: int
+    name: str = ""
 
 
 class ReadingSeat(Protocol):
@@ -106,6 +117,8 @@ class ReadingJob:
         raise SetAside.  Raises Cancelled, DecodeError (the model must be opened anew), and every error
         that ends the job.
         """
+        if not self._planned:
+            self._plan(seat, announcer)
         pending = self._next(seat)
         if pending is None:
             return False
@@ -179,14 +192,18 @@ class ReadingJob:
 
     # -------------------------------------------------------------------- inside
 
+    def _plan(self, seat: ReadingSeat, announcer: Announcer) -> None:
+        while self._drop:
+            seat.drop_snapshots(self._drop.pop())
+        self._ahead = deque(seat.unread(self._ids))
+        self._volumes.clear()
+        self._planned = True
+        ahead = islice(self._ahead, MAX_AHEAD)
+        documents = tuple(DocumentAhead(unread.document_id, unread.name, unread.n_tokens) for unread in ahead)
+        announcer.tell(ReadingAhead(self.ticket.number, documents, len(self._ahead)))
+
     def _next(self, seat: ReadingSeat) -> PendingVolume | None:
         """The volume that is now to be read, taken off; those that were read meanwhile are passed over."""
-        if not self._planned:
-            while self._drop:
-                seat.drop_snapshots(self._drop.pop())
-            self._ahead = deque(seat.unread(self._ids))
-            self._volumes.clear()
-            self._planned = True
         while True:
             while self._volumes:
                 pending = self._volumes.popleft()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from beyondrag.events import Answer, Event
+from beyondrag.models.store import SUFFIX
 from beyondrag.service.inbox import Question
 from beyondrag.service.notices import Arm, WhatWasRead
 from beyondrag.service.reading import ReadingSeat
@@ -38,6 +40,9 @@ class Seat(ReadingSeat, Protocol):
     def converse(self, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Answer in the question's conversation: `ContextChoice` first, `Done` last."""
 
+    def report_to(self, listener: Callable[[Event], None] | None) -> None:
+        """Between two events tell `listener` how far a document is that is read for the question."""
+
     def answer(self, arm: Arm, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Answer outside of any conversation, for a comparison; `Done` last."""
 
@@ -56,3 +61,8 @@ class Seat(ReadingSeat, Protocol):
 
     def close(self) -> None:
         """Free everything.  Closing twice is harmless."""
+
+
+def model_in_words(model: str) -> str:
+    """How screens name a model that was chosen by name or by path: without folders and `.gguf`."""
+    return Path(model).stem if model.endswith(SUFFIX) else model

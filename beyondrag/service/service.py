@@ -166,10 +166,10 @@ class EngineService:
         ticket = self._tickets.issue()
         return self._do(ticket, lambda files: files.remove(ticket, document_ids))
 
-    def verify(self, document_ids: Sequence[str] = ()) -> int:
-        """Check snapshots and texts of these documents, or of all; `TaskDone` says what was found."""
+    def verify(self, document_ids: Sequence[str] = (), *, deep: bool = True) -> int:
+        """Check these documents, or the whole library; see `interface.Service.verify`."""
         ticket = self._tickets.issue()
-        return self._do(ticket, lambda files: files.verify(ticket, document_ids))
+        return self._do(ticket, lambda files: files.verify(ticket, document_ids, deep=deep))
 
     def pull(self, model: str) -> int:
         """Download a model of the catalogue, then open it; `Pulling`..., `Pulled` follow."""

@@ -3,76 +3,85 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from beyondrag.document_state import DocumentState, document_states
+from beyondrag.document_state import PAGE, DocumentState, states_of
 from beyondrag.service.door import Borrowed, Door
 from beyondrag.service.history import History
 from beyondrag.service.interface import Conversation, ConversationSummary, SortKey
+from beyondrag.service.notices import FileProblem
+from library.listing import Listed, listed, records_of
 from library.records import DocumentRecord, DocumentText, Hit, LibraryTotals
-from library.roots import CATALOGUE_NAME
-from library.store import Library
-
-_STATE_ORDER = {"ready": 0, "indexed": 1, "stale": 2, "missing": 3}
-_SORT_KEYS: dict[SortKey, Callable[[DocumentState], Any]] = {
-    "added": lambda state: state.document.added_at,
-    "title": lambda state: state.document.title.casefold(),
-    "pages": lambda state: state.document.n_pages,
-    "tokens": lambda state: state.n_tokens or 0,
-    "size": lambda state: state.snapshot_bytes,
-    "state": lambda state: _STATE_ORDER[state.state],
-    "last_read": lambda state: max((s.last_read_at or 0.0 for s in state.snapshots), default=0.0),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A document's state with the text that filtering looks at."""
-
-    folded: str
-    state: DocumentState
+from library.statistics import LibraryStatistics
+from library.upkeep import Upkeep
 
 
 class LibraryShelf:
     """Implements `interface.Shelf`.  Any thread may call it: they take turns.
 
-    The states of all documents are kept between calls and read again only when the catalogue was
-    written to, so filtering and sorting while one types costs no disk.
+    Nothing is kept between calls: what any process has committed is seen at once.
     """
 
     def __init__(self, door: Door, profile_id: Callable[[], str | None]) -> None:
         self._mutex = threading.RLock()  # a signal handler that closes may break in
         self._library = Borrowed(door)
         self._profile_id = profile_id
-        self._rows: list[_Row] = []
-        self._rows_of: tuple[object, ...] | None = None
 
     def close(self) -> None:
         """Close the library; a later call opens it again."""
         with self._mutex:
             self._library.close()
-            self._rows_of = None
 
-    def states(
-        self, contains: str = "", sort: SortKey = "added", descending: bool = False
-    ) -> list[DocumentState]:
-        """The documents whose title or path contains `contains` in any case, in order.
+    def listing(self, contains: str = "", sort: SortKey = "added", descending: bool = False) -> Listed:
+        """Which documents have `contains` in their title or path, in any case, in order; and their tokens.
 
         Documents that are equal in `sort` stay in the order in which they were added.
         """
-        wanted = contains.casefold()
         with self._mutex:
-            rows = self._current_rows(self._library.get())
-        found = [row.state for row in rows if wanted in row.folded]
-        return sorted(found, key=_SORT_KEYS[sort], reverse=descending)
+            return listed(
+                self._library.get(),
+                self._profile_id(),
+                contains=contains,
+                order=sort,
+                descending=descending,
+            )
+
+    def states_of(self, document_ids: Sequence[str]) -> list[DocumentState]:
+        """What is known of these documents, in this order; those that are gone are left out."""
+        found: list[DocumentState] = []
+        with self._mutex:
+            library, profile_id = self._library.get(), self._profile_id()
+            for first in range(0, len(document_ids), PAGE):
+                records = records_of(library, document_ids[first : first + PAGE])
+                found += states_of(library, records, profile_id)
+        return found
+
+    def states(
+        self,
+        contains: str = "",
+        sort: SortKey = "added",
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> list[DocumentState]:
+        """The first `limit` (None: all) of a listing."""
+        return self.states_of(self.listing(contains, sort, descending).ids[:limit])
 
     def totals(self) -> LibraryTotals:
         """Sums over the whole library."""
         with self._mutex:
             return self._library.get().totals(self._profile_id())
+
+    def statistics(self) -> LibraryStatistics:
+        """What the library holds and takes, by kind and by reading profile."""
+        with self._mutex:
+            return Upkeep(self._library.get()).statistics(self._profile_id())
+
+    def failures(self) -> list[FileProblem]:
+        """The files that could not be read, in the order of their paths."""
+        with self._mutex:
+            failures = self._library.get().failures()
+        return [FileProblem(failure.path, failure.reason, failure.remedy) for failure in failures]
 
     def document(self, document_id: str) -> DocumentRecord:
         """One document.  Raises DocumentNotFound."""
@@ -108,27 +117,3 @@ class LibraryShelf:
         """Write it as Markdown with sources, atomically.  Raises AppError when `path` is there already."""
         with self._mutex:
             History(self._library.get()).export(conversation_id, path)
-
-    def _current_rows(self, library: Library) -> list[_Row]:
-        profile_id = self._profile_id()
-        state_of = (profile_id, *_written(library.root))
-        if state_of != self._rows_of:
-            self._rows = [
-                _Row("\n".join([state.document.title, *state.document.paths]).casefold(), state)
-                for state in document_states(library, profile_id)
-            ]
-            self._rows_of = state_of
-        return self._rows
-
-
-def _written(root: Path) -> tuple[object, ...]:
-    """Changes whenever any process commits to the catalogue: every commit writes the log or the file."""
-    found: list[object] = []
-    for name in (CATALOGUE_NAME, CATALOGUE_NAME + "-wal"):
-        try:
-            status = (root / name).stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)

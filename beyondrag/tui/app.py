@@ -24,6 +24,7 @@ from textual.screen import Screen
 from beyondrag.events import Source
 from beyondrag.service.interface import Service
 from beyondrag.service.notices import Failed, ModelMissing, Notice, Problem, Ready
+from beyondrag.service.problems import problem_of
 from beyondrag.tui.config import DEFAULT_THEME, TuiConfig, save_config
 from beyondrag.tui.idle_collector import IdleCollector
 from beyondrag.tui.inbox import Inbox
@@ -31,7 +32,6 @@ from beyondrag.tui.messages import NoticesWaiting
 from beyondrag.tui.mode_screens import mode_screens
 from beyondrag.tui.modes import MODES
 from beyondrag.tui.palette import LibraryCommands
-from beyondrag.tui.problems import problem_of
 from beyondrag.tui.safe_text import safe, safe_line
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.ask import AskScreen

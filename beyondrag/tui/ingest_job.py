@@ -13,16 +13,18 @@ from beyondrag.service.notices import (
     Notice,
     Problem,
     Reading,
+    ReadingAhead,
     VolumeRead,
 )
 
 Phase = Literal["idle", "looking", "reading", "paused", "done", "stopped", "failed"]
-VolumeState = Literal["reading", "paused", "kept", "stopped"]
+VolumeState = Literal["waits", "reading", "paused", "kept", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeLine:
-    """A volume that was or is being read; `size_bytes` is 0 until its snapshot is kept."""
+    """A volume that was or is being read, or a document that waits for its turn (`n_tokens` is an estimate
+    then).  `size_bytes` is 0 until the snapshot is kept."""
 
     key: str
     name: str
@@ -42,7 +44,7 @@ class IngestJob:
 
     def __init__(self) -> None:
         self.generation = 0
-        """Raised whenever another job begins: what was shown of the one before is over."""
+        """Raised whenever the lines are others than before, not only more: show all of them again."""
         self.request: int | None = None
         self._aside: dict[int, Reading] = {}
         self._clear()
@@ -55,6 +57,7 @@ class IngestJob:
         self.problem: Problem | None = None
         self.lines: dict[str, VolumeLine] = {}
         self._changed: set[str] = set()
+        self._waiting: dict[str, str] = {}
         self.generation += 1
 
     @property
@@ -93,6 +96,9 @@ class IngestJob:
         match notice:
             case Looking(request=request) if request == self.request and self.phase == "looking":
                 self.looking = notice
+            case ReadingAhead():
+                self._turn_to(notice.request)
+                self._look_ahead(notice)
             case Reading():
                 self._turn_to(notice.request)
                 self._read(notice)
@@ -132,10 +138,30 @@ class IngestJob:
         self._settle()
         return True
 
+    def _look_ahead(self, notice: ReadingAhead) -> None:
+        """What waited before is told anew: another model may have been opened."""
+        for key in self._waiting.values():
+            del self.lines[key]
+        self._waiting.clear()
+        for document in notice.documents:
+            key = _key(document.document_id, document.name)
+            if key not in self.lines:
+                self._waiting[document.document_id] = key
+                self.lines[key] = VolumeLine(key, document.name, "waits", 0, document.n_tokens)
+        self.generation += 1
+
+    def _begin(self, document_id: str, key: str) -> None:
+        """The document's turn has come: it waits no longer."""
+        waited = self._waiting.pop(document_id, key)
+        if waited != key:  # it was cut into volumes, which have names of their own
+            self.lines = {key if k == waited else k: line for k, line in self.lines.items()}
+            self.generation += 1
+
     def _read(self, notice: Reading) -> None:
         self.phase = "paused" if notice.paused else "reading"
         self.reading = notice
         key = _key(notice.document_id, notice.name)
+        self._begin(notice.document_id, key)
         before = self.lines.get(key)
         if before is None or before.state != "kept":
             state: VolumeState = "paused" if notice.paused else "reading"
@@ -143,6 +169,7 @@ class IngestJob:
 
     def _kept(self, notice: VolumeRead) -> None:
         key = _key(notice.document_id, notice.name)
+        self._begin(notice.document_id, key)
         before = self.lines.get(key)
         n_tokens = before.n_tokens if before else 0
         self._put(VolumeLine(key, notice.name, "kept", n_tokens, n_tokens, notice.size_bytes))
@@ -150,8 +177,12 @@ class IngestJob:
     def _settle(self) -> None:
         """What was begun and not kept is not going on any more."""
         for line in tuple(self.lines.values()):
-            if line.state != "kept":
+            if line.state == "waits":
+                del self.lines[line.key]
+                self.generation += 1
+            elif line.state != "kept":
                 self._put(VolumeLine(line.key, line.name, "stopped", line.done, line.n_tokens))
+        self._waiting.clear()
 
     def _put(self, line: VolumeLine) -> None:
         self.lines[line.key] = line

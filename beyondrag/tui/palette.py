@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from beyondrag.quantities import counted
 from beyondrag.tui.safe_text import safe_line
 from kvfiles.errors import BeyondragError
 
@@ -45,7 +46,8 @@ class LibraryCommands(Provider):
         entries = []
         try:
             found = {
-                state.document.id: state.document for state in shelf.states(query, "title")[:_N_DOCUMENTS]
+                state.document.id: state.document
+                for state in shelf.states(query, "title", limit=_N_DOCUMENTS)
             }
             for hit in shelf.search(query, _N_DOCUMENTS):
                 found.setdefault(hit.document.id, hit.document)
@@ -68,7 +70,7 @@ class LibraryCommands(Provider):
             (
                 f"Go on with: {safe_line(summary.title, 100)}",
                 partial(shell.open_conversation, summary.id),
-                f"{summary.n_turns} question{'' if summary.n_turns == 1 else 's'}",
+                counted(summary.n_turns, "question"),
             )
             for summary in kept
         ]

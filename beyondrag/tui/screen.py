@@ -29,7 +29,8 @@ class NoticeScreen(Screen[Result], Generic[Result]):
 
     Subclasses yield their widgets in `body`; status line and footer come below.  `receive` gets every
     notice from the moment the screen exists, one after another: what came before it was first shown is
-    kept for it, except the events of questions (`Said`) and all but the last of a row of progress.
+    kept for it, except the events of questions (`Said`) and, of a row of progress of one request, all but
+    the last.
     """
 
     HELP: ClassVar[str | None] = None
@@ -81,7 +82,8 @@ class NoticeScreen(Screen[Result], Generic[Result]):
     def _keep(self, notice: Notice) -> None:
         if isinstance(notice, Said):
             return
-        if isinstance(notice, _PROGRESS) and self._missed and type(self._missed[-1]) is type(notice):
+        last = self._missed[-1] if self._missed else None
+        if isinstance(notice, _PROGRESS) and type(last) is type(notice) and last.request == notice.request:
             self._missed.pop()
         self._missed.append(notice)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from beyondrag.events import Attached
-from beyondrag.quantities import bytes_in_words, seconds_in_words
+from beyondrag.quantities import bytes_in_words, counted, seconds_in_words
 from beyondrag.service.notices import (
     Answered,
     ContextMeter,
@@ -83,7 +83,7 @@ class Status:
         model = f"{self.model}: {self.engine}" if self.model and self.engine else self.model or self.engine
         parts = [model]
         if self.n_ctx:
-            documents = f"{self.n_documents} doc{'' if self.n_documents == 1 else 's'}"
+            documents = counted(self.n_documents, "doc")
             parts.append(f"{documents} · {_thousands(self.n_tokens)}/{_thousands(self.n_ctx)} tok")
         if self.work:
             parts.append(self.work)

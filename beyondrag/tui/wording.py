@@ -1,10 +1,13 @@
-"""Answers, sources and what was read, in words."""
+"""Answers, sources, what was read and what failed, in words."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from beyondrag.events import Answer, ChosenDocument, Source
-from beyondrag.quantities import seconds_in_words
-from beyondrag.service.notices import ReadPart
+from beyondrag.quantities import counted, seconds_in_words
+from beyondrag.service.notices import Problem, ReadPart
 from beyondrag.tui.safe_text import safe, safe_line
 from beyondrag.turn import AskOptions
 
@@ -13,6 +16,22 @@ WHOLE = ("", "whole document")
 
 NOT_ANSWERED = "The documents do not answer this."
 NOTHING_FITS = "No document fits this question."
+
+
+def problem_in_words(problem: Problem) -> str:
+    """What it concerns, what is wrong, what to do; several lines, safe to show."""
+    about = f"{safe_line(problem.subject, 200)}: " if problem.subject else ""
+    remedy = f"\nTry: {safe(problem.remedy)}" if problem.remedy else ""
+    return f"{about}{safe(problem.message)}{remedy}"
+
+
+def path_in_words(path: str | Path) -> str:
+    """A path on one line; below the user's own folder it begins with `~`."""
+    text = safe_line(str(path))
+    home = safe_line(str(Path.home()))
+    if text == home or text.startswith(home + os.sep):
+        return "~" + text[len(home) :]
+    return text
 
 
 def page_in_words(label: str) -> str:
@@ -72,7 +91,7 @@ def options_in_words(options: AskOptions, pinned: tuple[str, ...]) -> str:
     if options.exact:
         parts.append("exact")
     if options.top_k != usual.top_k:
-        parts.append(f"at most {options.top_k} document{'' if options.top_k == 1 else 's'}")
+        parts.append(f"at most {counted(options.top_k, 'document')}")
     if options.repair_tokens:
         parts.append(f"repair {options.repair_tokens} tokens")
     if not options.check:

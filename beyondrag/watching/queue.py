@@ -75,8 +75,7 @@ class ReadingQueue:
                     on_slice=on_tokens,
                     cancelled=cancelled,
                 )
-            except DocumentNotFound:
-                del self._waiting[document_id]
+            except DocumentNotFound:  # it went away, or it has another title now and is cut again
                 continue
             if len(pending) == 1:
                 del self._waiting[document_id]

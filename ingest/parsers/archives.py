@@ -15,7 +15,7 @@ _DIRECTORY_RECORD = b"PK\x01\x02"
 # Stored archives within the archive have records of their own, which are counted with it.
 _MAX_DIRECTORY_RECORDS = 10 * MAX_MEMBERS
 _CHUNK_BYTES = 1 << 20
-_NO_PASSWORD = "save a copy without a password in its own program and ingest that"  # noqa: S105  (prose)
+NO_PASSWORD = "save a copy without a password in its own program and ingest that"  # noqa: S105  (prose)
 
 
 class Archive:
@@ -52,7 +52,7 @@ class Archive:
         pieces: list[bytes] = []
         try:
             if self._zip.getinfo(name).flag_bits & 1:
-                raise ParseFailure("encrypted", remedy=_NO_PASSWORD)
+                raise ParseFailure("encrypted", remedy=NO_PASSWORD)
             with self._zip.open(name) as member:
                 # Counted as it comes out: the sizes in the directory may be forged.
                 while chunk := member.read(_CHUNK_BYTES):
@@ -80,7 +80,7 @@ class Archive:
         """
         members = [info for info in self._zip.infolist() if info.filename.lower().endswith(suffixes)]
         if any(info.flag_bits & 1 for info in members):
-            raise ParseFailure("encrypted", remedy=_NO_PASSWORD)
+            raise ParseFailure("encrypted", remedy=NO_PASSWORD)
         if sum(info.file_size for info in members) > self._left:
             raise self._too_large()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 ReadAt = Callable[[int, int], bytes]
@@ -20,6 +20,8 @@ class Limits:
     limits of a file hold for each of its members.
     `memory_bytes` is the address space of the parser process, `cpu_s` and `wall_s` are the times one
     file may take.
+    Pages without text are recognised as pictures only when `ocr_languages` names languages as tesseract
+    does ("eng+deu"); that takes at most `ocr_s` seconds a file.
     """
 
     max_file_bytes: int = 200_000_000
@@ -31,6 +33,12 @@ class Limits:
     memory_bytes: int = 2_000_000_000
     cpu_s: int = 120
     wall_s: float = 120.0
+    ocr_languages: str = ""
+    ocr_s: float = 900.0
+
+    def with_ocr(self, languages: str) -> Limits:
+        """These limits, with text recognition in `languages` and the time for it."""
+        return replace(self, ocr_languages=languages, wall_s=self.wall_s + self.ocr_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,8 @@ class Flow:
 def join_blocks(blocks: Sequence[Block]) -> str:
     """The text of `blocks`, ended by a blank line; "" for none."""
     pieces: list[str] = []
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for index, block in enumerate(blocks):
+        following = blocks[index + 1] if index + 1 < len(blocks) else None
         pieces.append(block.text)
         pieces.append("\n" if block.tight and following is not None and following.tight else _BLOCK_END)
     return "".join(pieces)

@@ -20,7 +20,7 @@ from ingest.parsers.base import Limits, ParsedDocument, ParsedPage, Parser
 from ingest.parsers.decoding import decode
 from ingest.parsers.flow import join_blocks
 from ingest.parsers.mbox_format import MARK, split
-from ingest.parsers.titles import shorten
+from ingest.parsers.titles import MAX_TITLE_CHARS, shorten
 from ingest.parsers.webpage import web_text
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MAX_PARTS = 1_000  # of one message
 MAX_DEPTH = 10  # of messages within messages
 _MAX_SUBJECT_CHARS = 40
-_MAX_TITLE_CHARS = 120
 _MAX_HEADER_CHARS = 2_000
 _MAX_RAW_HEADER_CHARS = 20_000  # making sense of a header takes a thousand times its size in memory
 _MAX_SENDER_CHARS = 60
@@ -88,7 +87,9 @@ def parse_message(
     title = reader.subject
     if in_mailbox:
         about = ", ".join(part for part in (reader.day, reader.sender) if part)
-        title = f"{shorten(title or 'Message', _MAX_TITLE_CHARS)} ({about})" if about else title
+        ending = f" ({about})" if about else ""
+        # Day and sender tell messages of one subject apart: it is the subject that is cut.
+        title = shorten(title or "Message", MAX_TITLE_CHARS - len(ending)) + ending if ending else title
     return assemble(pages, title, stem=stem, warnings=reader.warnings)
 
 
@@ -248,7 +249,7 @@ def _header(message: EmailMessage, name: str) -> str:
     raw = str(next((value for key, value in message.raw_items() if key.lower() == name.lower()), ""))
     if len(raw) <= _MAX_RAW_HEADER_CHARS:
         # The standard library's header parser stumbles over some malformed addresses and dates.
-        with suppress(ValueError, LookupError, AttributeError, TypeError):
+        with suppress(ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError):
             return shorten(str(message.get(name, "")), _MAX_HEADER_CHARS)
     return shorten(raw, _MAX_HEADER_CHARS)
 

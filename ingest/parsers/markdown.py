@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
-from ingest.parsers.sections import MAX_LABEL_CHARS, PREAMBLE_LABEL, HeadingPath
+from ingest.parsers.base import Limits, ParsedDocument
+from ingest.parsers.sections import MAX_LABEL_CHARS, PREAMBLE_LABEL, Heading, heading_pages
 from ingest.parsers.text import line_pages, readable_text
 from ingest.parsers.titles import choose_title, shorten, title_in_text
 
@@ -29,13 +28,6 @@ _FRONT_MATTER_TITLE = re.compile(r"title[ \t]*:[ \t]*(.*)", re.IGNORECASE)
 _FRONT_MATTER_MAX_LINES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Heading:
-    start: int
-    level: int
-    text: str
-
-
 class MarkdownParser:
     """``.md`` and ``.markdown``."""
 
@@ -49,7 +41,7 @@ class MarkdownParser:
         text, warnings = readable_text(data)
         front_title, body = _front_matter(text)
         headings = list(_headings(text, body))
-        pages = _sections(text, headings) if headings else line_pages(text)
+        pages = heading_pages(text, headings) if headings else line_pages(text)
         heading = headings[0].text if headings else ""
         title = choose_title(front_title, heading, title_in_text(text[body:], stem), stem=stem)
         return ParsedDocument(title, tuple(pages), warnings)
@@ -80,7 +72,7 @@ def _front_matter(text: str) -> tuple[str, int]:
     return "", 0
 
 
-def _headings(text: str, body: int) -> Iterator[_Heading]:
+def _headings(text: str, body: int) -> Iterator[Heading]:
     fence = ""
     paragraph: list[tuple[int, str]] = []  # its lines so far; an underline makes a single one a heading
     for start, line in _lines(text, body):
@@ -95,11 +87,11 @@ def _headings(text: str, body: int) -> Iterator[_Heading]:
             continue
         elif match := _ATX.fullmatch(line):
             if heading := _plain(_CLOSING_MARKS.sub("", (match[2] or "").rstrip())):
-                yield _Heading(start, len(match[1]), heading)
+                yield Heading(start, len(match[1]), heading)
             paragraph = []
         elif paragraph and (match := _UNDERLINE.fullmatch(line)):
             if len(paragraph) == 1 and (heading := _plain(paragraph[0][1])):
-                yield _Heading(paragraph[0][0], 1 if match[1][0] == "=" else 2, heading)
+                yield Heading(paragraph[0][0], 1 if match[1][0] == "=" else 2, heading)
             paragraph = []
         elif not line.strip() or (not paragraph and _NOT_A_PARAGRAPH.match(line)):
             paragraph = []
@@ -110,17 +102,3 @@ def _headings(text: str, body: int) -> Iterator[_Heading]:
 def _plain(heading: str) -> str:
     """A heading without links and emphasis."""
     return shorten(_EMPHASIS.sub("", _LINK.sub(r"\1", heading[:1000])))
-
-
-def _sections(text: str, headings: list[_Heading]) -> Iterator[ParsedPage]:
-    first = headings[0].start
-    if text[:first].strip():
-        yield ParsedPage(PREAMBLE_LABEL, text[:first])
-        position = first
-    else:
-        position = 0
-    path = HeadingPath([heading.level for heading in headings])
-    for index, heading in enumerate(headings):
-        end = headings[index + 1].start if index + 1 < len(headings) else len(text)
-        yield ParsedPage(path.enter(heading.level, heading.text), text[position:end])
-        position = end

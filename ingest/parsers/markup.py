@@ -10,6 +10,8 @@ from typing import Protocol
 
 from ingest.errors import ParseFailure
 
+MAX_ELEMENT_CHARS = 1_000
+
 
 class Events(Protocol):
     """What listens to the events; `attributes` keep the names as expat gives them, ``{namespace}name``."""
@@ -74,3 +76,33 @@ def whole_number(text: str, default: int, maximum: int) -> int:
     """`text` as a number from 0 to `maximum`; `default` when it is none."""
     digits = text.strip()[:12]
     return min(int(digits), maximum) if digits.isascii() and digits.isdigit() else default
+
+
+def element_text(data: bytes, tag: str, what: str) -> str:
+    """The text of the elements `tag` of a small XML document, at most about `MAX_ELEMENT_CHARS`.
+
+    Raises:
+        ParseFailure: as `read_xml`.
+    """
+    listener = _Element(tag)
+    read_xml(data, listener, what)
+    return listener.text
+
+
+class _Element:
+    def __init__(self, tag: str) -> None:
+        self.text = ""
+        self._tag = tag
+        self._is_inside = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        del attributes
+        self._is_inside = tag == self._tag
+
+    def end(self, tag: str) -> None:
+        del tag
+        self._is_inside = False
+
+    def data(self, text: str) -> None:
+        if self._is_inside and len(self.text) < MAX_ELEMENT_CHARS:
+            self.text += text

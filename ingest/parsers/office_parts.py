@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from ingest.parsers.archives import Archive
-from ingest.parsers.markup import attribute, read_xml
+from ingest.parsers.markup import attribute, element_text, read_xml
 from ingest.parsers.titles import authored
 
 
@@ -43,11 +43,8 @@ def main_part(archive: Archive, usual: str) -> str:
 
 def authored_title(archive: Archive) -> str:
     """The title in the file's properties, "" when there is none or a program made it up."""
-    listener = _Title()
     part = next(parts_of_type(relations(archive, ""), "core-properties"), "docProps/core.xml")
-    if part in archive.names:
-        read_xml(archive.read(part), listener, part)
-    return authored(listener.title)
+    return authored(element_text(archive.read(part), "title", part)) if part in archive.names else ""
 
 
 class _Relations:
@@ -68,21 +65,3 @@ class _Relations:
 
     def data(self, text: str) -> None:
         del text
-
-
-class _Title:
-    def __init__(self) -> None:
-        self.title = ""
-        self._in_title = False
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        del attributes
-        self._in_title = tag == "title"
-
-    def end(self, tag: str) -> None:
-        del tag
-        self._in_title = False
-
-    def data(self, text: str) -> None:
-        if self._in_title and len(self.title) < 1000:
-            self.title += text

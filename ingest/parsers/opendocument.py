@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 
 from ingest.errors import ParseFailure
-from ingest.parsers.archives import Archive
+from ingest.parsers.archives import NO_PASSWORD, Archive
 from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.flow import Flow, join_blocks, section_pages
-from ingest.parsers.markup import attribute, read_xml, whole_number
+from ingest.parsers.markup import attribute, element_text, read_xml, whole_number
 from ingest.parsers.tables import MAX_SPAN
 from ingest.parsers.titles import authored
 
 _MAX_SPACES = 200
-_NO_PASSWORD = "save a copy without a password in its own program and ingest that"  # noqa: S105  (prose)
 
 
 class OdtParser:
@@ -32,7 +31,7 @@ class OdtParser:
         """Read the content, the styles' headers and the title; see `base.Parser.parse`."""
         archive = Archive(data, limits)
         if b"encryption-data" in archive.read_if_there("META-INF/manifest.xml"):
-            raise ParseFailure("encrypted", remedy=_NO_PASSWORD)
+            raise ParseFailure("encrypted", remedy=NO_PASSWORD)
         body = _Text("text")
         read_xml(archive.read("content.xml"), body, "content.xml")
         pages = list(section_pages(body.flow.finish()))
@@ -40,10 +39,9 @@ class OdtParser:
         read_xml(archive.read_if_there("styles.xml") or b"<none/>", margins, "styles.xml")
         repeated = dict.fromkeys(block.text for block in margins.flow.finish())
         pages.append(ParsedPage("headers and footers", "\n\n".join(repeated)))
-        properties = _Properties()
-        read_xml(archive.read_if_there("meta.xml") or b"<none/>", properties, "meta.xml")
+        title = element_text(archive.read_if_there("meta.xml") or b"<none/>", "title", "meta.xml")
         heading = next((block.text for block in body.flow.blocks if block.level), "")
-        return assemble(pages, authored(properties.title), body.title or heading, stem=stem)
+        return assemble(pages, authored(title), body.title or heading, stem=stem)
 
 
 class _Text:
@@ -156,21 +154,3 @@ _SKIPPED = frozenset(
     )
 )  # fmt: skip
 _CHARACTERS = {"tab": "\t", "line-break": "\n"}
-
-
-class _Properties:
-    def __init__(self) -> None:
-        self.title = ""
-        self._in_title = False
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        del attributes
-        self._in_title = tag == "title"
-
-    def end(self, tag: str) -> None:
-        del tag
-        self._in_title = False
-
-    def data(self, text: str) -> None:
-        if self._in_title and len(self.title) < 1000:
-            self.title += text

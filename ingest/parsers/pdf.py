@@ -1,39 +1,44 @@
-"""PDF, page by page, with pypdf.
+"""PDF, page by page: pypdf first, PDFium where pypdf fails or its text is poor, tesseract when asked.
 
 Files that would come out as nothing or as noise are refused by name: encrypted, without pages,
 scanned, garbled, broken.  A page that cannot be read costs a warning, not the document.
 
-Not covered: layout (tables and columns come in the order of the drawing commands), words hyphenated
-at line ends, annotations and form fields.
+Tables keep their columns, running heads and page numbers are taken out (`pdf_columns`, `pdf_noise`).  Not
+covered: annotations and form fields, formulas, text in figures, tables beside text in two columns.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
-from ingest.parsers.quality import MAX_UNREADABLE_SHARE, looks_enciphered, unreadable_share
+from ingest.parsers.ocr import DPI, OcrFailure, Tesseract
+from ingest.parsers.pdf_noise import join_torn_words, plain_letters, without_running_lines
+from ingest.parsers.pdf_pages import MIN_CHARS_PER_PAGE, PdfPage, PypdfFile, n_chars
+from ingest.parsers.pdfium import PdfiumFailure, PdfiumFile
+from ingest.parsers.quality import (
+    MAX_UNREADABLE_SHARE,
+    is_too_short_to_judge,
+    looks_enciphered,
+    looks_poor,
+    unreadable_share,
+)
 from ingest.parsers.sanitise import direction_warning, sanitise
-from ingest.parsers.titles import authored, choose_title, shorten, title_in_text
-
-if TYPE_CHECKING:
-    from pypdf import PageObject, PdfReader
+from ingest.parsers.titles import choose_title, title_in_text
 
 HEADER = b"%PDF-"
 HEADER_REACH = 1024  # bytes; ISO 32000-1, annex H.3: readers accept the header anywhere in there
-MIN_CHARS_PER_PAGE = 20
 MAX_WARNINGS = 20
-_MAX_LABEL_CHARS = 32
-_MAX_FORM_DEPTH = 3
 _PAGE_END = "\n\n"
-
+_MIN_SHARE_OF_FIRST = 0.5
+_OCR_REMEDY = (
+    "have it recognised with tesseract (beyondrag ingest --retry-failed --ocr eng; other languages: eng+deu),"
+    " or add a text layer ({command} IN.pdf OUT.pdf) and ingest that"
+)
 _BLANK_LINES = re.compile(r"\n{3,}")
-_INLINE_PICTURE = re.compile(rb"\bBI\s[^\x00]{0,400}?\sID\s")
 
 
 def has_pdf_header(data: bytes) -> bool:
@@ -44,14 +49,6 @@ def has_pdf_header(data: bytes) -> bool:
 def starts_as_pdf(data: bytes) -> bool:
     """Whether `data` is a PDF at first sight: the header comes first (a text may quote it later)."""
     return data[:64].lstrip(b"\xef\xbb\xbf \t\r\n\x00").startswith(HEADER)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadPage:
-    label: str
-    raw: str
-    has_picture: bool
-    problem: str
 
 
 class PdfParser:
@@ -69,81 +66,146 @@ class PdfParser:
         """
         if not data:
             raise ParseFailure("empty")
-        reader = _open(data)
-        pages = list(_read_pages(reader, limits))
+        title, pages = _read(data, limits)
+        notes: list[str] = []
+        if limits.ocr_languages:
+            pages, notes = _recognised(data, pages, limits)
         _refuse_unreadable(pages)
-        parsed: list[ParsedPage] = []
-        n_direction = 0
-        for page in pages:
-            clean = sanitise(page.raw)
-            n_direction += clean.n_direction
-            parsed.append(ParsedPage(page.label, _tidy(clean.text)))
-        text = "".join(page.text for page in parsed)
+        cleaned = [sanitise(page.raw) for page in pages]
+        texts = _without_noise([clean.text for clean in cleaned], [page.label for page in pages])
+        text = "".join(texts)
         if looks_enciphered(text):
-            raise ParseFailure("garbled", detail="its letters are not those of any language")
-        title = choose_title(_metadata_title(reader), title_in_text(text, stem), stem=stem)
-        return ParsedDocument(title, tuple(parsed), (*_warnings(pages), *direction_warning(n_direction)))
+            raise ParseFailure(
+                "garbled",
+                detail="its letters are not those of any language",
+                remedy=_OCR_REMEDY.format(command="ocrmypdf --force-ocr"),
+            )
+        title = choose_title(title, title_in_text(text, stem), stem=stem)
+        parsed = tuple(ParsedPage(page.label, text) for page, text in zip(pages, texts, strict=True))
+        n_direction = sum(clean.n_direction for clean in cleaned)
+        return ParsedDocument(title, parsed, (*notes, *_warnings(pages), *direction_warning(n_direction)))
 
 
-def _open(data: bytes) -> PdfReader:
-    from pypdf import PdfReader
-    from pypdf.errors import DependencyError, FileNotDecryptedError, WrongPasswordError
-
+def _read(data: bytes, limits: Limits) -> tuple[str, list[PdfPage]]:
+    """The title in the file's properties and the pages, each as the better of two readers gives it."""
     try:
-        reader = PdfReader(BytesIO(data), strict=False)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise ParseFailure("encrypted")
-        n_pages = len(reader.pages)
-    except (FileNotDecryptedError, WrongPasswordError):
-        raise ParseFailure("encrypted") from None
-    except DependencyError as error:
-        raise ParseFailure("encrypted", detail=str(error)) from error
-    except (ParseFailure, MemoryError):
-        raise
-    except Exception as error:  # pypdf documents that broken files may raise anything
-        raise ParseFailure("broken", detail=_reason(error)) from error
-    if not n_pages:
-        raise ParseFailure("empty", detail="a PDF without pages")
-    return reader
-
-
-def _read_pages(reader: PdfReader, limits: Limits) -> Iterator[_ReadPage]:
-    n_pages = len(reader.pages)
-    labels = _labels(reader, n_pages)
-    for index in range(n_pages):
-        raw, has_picture, problem = "", False, ""
-        try:
-            page = reader.pages[index]
-            contents = page.get_contents()
-            drawing = contents.get_data() if contents is not None else b""
-            if len(drawing) > limits.max_page_bytes:
-                problem = f"its drawing commands take {len(drawing):,} bytes"
-            else:
-                raw = page.extract_text()
-            if _n_chars(raw) < MIN_CHARS_PER_PAGE:
-                has_picture = bool(_INLINE_PICTURE.search(drawing)) or _holds_picture(page)
-        except MemoryError:
+        first = PypdfFile(data)
+    except ParseFailure as failure:
+        if failure.code != "broken":
             raise
-        except Exception as error:  # as above; one bad page must not cost the document
-            problem = _reason(error)
-        yield _ReadPage(labels[index], raw, has_picture, problem)
+        return _read_with_pdfium(data, failure)
+    pages = list(first.pages(limits))
+    doubtful = [
+        index
+        for index, page in enumerate(pages)
+        if not page.is_over_limit and (page.problem or looks_poor(page.raw))
+    ]
+    if doubtful:
+        _reread(data, pages, doubtful)
+    return first.title, pages
 
 
-def _refuse_unreadable(pages: list[_ReadPage]) -> None:
-    n_chars = sum(_n_chars(page.raw) for page in pages)
+def _read_with_pdfium(data: bytes, failure: ParseFailure) -> tuple[str, list[PdfPage]]:
+    try:
+        second = PdfiumFile(data)
+    except PdfiumFailure:
+        raise failure from None
+    pages = list(second.pages())
+    if not any(page.raw.strip() or page.has_picture for page in pages):
+        raise failure
+    return second.title, pages
+
+
+def _reread(data: bytes, pages: list[PdfPage], indices: Sequence[int]) -> None:
+    """Put PDFium's text in the place of that of `pages` at `indices` where it is better."""
+    try:
+        second = PdfiumFile(data)
+    except PdfiumFailure:
+        return
+    for index in indices:
+        page = pages[index]
+        try:
+            raw = second.text(index)
+        except PdfiumFailure:
+            continue
+        if n_chars(raw) >= MIN_CHARS_PER_PAGE and not looks_poor(raw) and _is_better(raw, page):
+            pages[index] = replace(page, raw=raw, has_picture=False, problem="")
+
+
+def _is_better(raw: str, page: PdfPage) -> bool:
+    """Whether readable text of PDFium is to be believed rather than that of `page`."""
+    if page.problem:
+        return True
+    if unreadable_share(page.raw) > MAX_UNREADABLE_SHARE or looks_enciphered(page.raw):
+        # PDFium guesses the letters of a font that does not tell them: only a long text proves it right.
+        return not is_too_short_to_judge(raw)
+    return n_chars(raw) >= _MIN_SHARE_OF_FIRST * n_chars(page.raw)
+
+
+def _recognised(data: bytes, pages: list[PdfPage], limits: Limits) -> tuple[list[PdfPage], list[str]]:
+    """`pages` with the text of those that are pictures or garbled, and what there is to say about it."""
+    wanted = [
+        index
+        for index, page in enumerate(pages)
+        if page.has_picture or (not page.is_over_limit and unreadable_share(page.raw) > MAX_UNREADABLE_SHARE)
+    ]
+    if not wanted and looks_enciphered("".join(page.raw for page in pages)):
+        wanted = [index for index, page in enumerate(pages) if page.raw.strip()]
+    if not wanted:
+        return pages, []
+    tesseract = Tesseract(limits.ocr_languages, limits.ocr_s)
+    try:
+        drawn = PdfiumFile(data)
+    except PdfiumFailure as failure:
+        return pages, [f"its pages cannot be drawn to recognise their text: {failure}"]
+    read, done, problems = list(pages), [], []
+    for n_before, index in enumerate(wanted):
+        if tesseract.is_out_of_time:
+            left = [pages[place].label for place in wanted[n_before:]]
+            problems.append(f"{_listing(left)} not recognised: the time for it is {limits.ocr_s:g} s a file")
+            break
+        try:
+            raw = tesseract.text(drawn.picture(index, DPI))
+        except (OcrFailure, PdfiumFailure) as failure:
+            problems.append(f"page {pages[index].label} could not be recognised: {failure}")
+            continue
+        if n_chars(raw) > n_chars(pages[index].raw) or not pages[index].has_picture:
+            read[index] = replace(pages[index], raw=raw, has_picture=False, problem="")
+            done.append(pages[index].label)
+    notes = problems[:MAX_WARNINGS]
+    if done:
+        notes.append(f"{_listing(done)} of {len(pages)} recognised from pictures: expect misread letters")
+    return read, notes
+
+
+def _without_noise(texts: list[str], labels: list[str]) -> list[str]:
+    pages = without_running_lines([plain_letters(text) for text in texts], labels)
+    return [_tidy(page) for page in join_torn_words(pages)]
+
+
+def _refuse_unreadable(pages: list[PdfPage]) -> None:
+    n_all = sum(n_chars(page.raw) for page in pages)
     read = [page for page in pages if not page.problem]
     if not read:
         raise ParseFailure("broken", detail=f"page {pages[0].label}: {pages[0].problem}")
-    if n_chars < MIN_CHARS_PER_PAGE * len(read) and any(page.has_picture for page in read):
-        raise ParseFailure("scanned", detail=f"{n_chars} characters on {len(read)} pages")
+    if n_all < MIN_CHARS_PER_PAGE * len(read) and any(page.has_picture for page in read):
+        raise ParseFailure(
+            "scanned",
+            detail=f"{n_all} characters on {len(read)} pages",
+            remedy=_OCR_REMEDY.format(command="ocrmypdf"),
+        )
     share = unreadable_share("".join(page.raw for page in pages))
     if share > MAX_UNREADABLE_SHARE:
-        raise ParseFailure("garbled", detail=f"{share:.0%} of its characters are unknown")
-    if not n_chars:
+        raise ParseFailure(
+            "garbled",
+            detail=f"{share:.0%} of its characters are unknown",
+            remedy=_OCR_REMEDY.format(command="ocrmypdf --force-ocr"),
+        )
+    if not n_all:
         raise ParseFailure("empty", detail=f"{len(pages)} pages without text")
 
 
-def _warnings(pages: list[_ReadPage]) -> Iterator[str]:
+def _warnings(pages: list[PdfPage]) -> Iterator[str]:
     failed = [page for page in pages if page.problem]
     for page in failed[:MAX_WARNINGS]:
         yield f"page {page.label} could not be read: {page.problem}"
@@ -170,62 +232,3 @@ def _tidy(text: str) -> str:
     lines = "\n".join(line.rstrip(" \t\u00a0") for line in text.split("\n"))
     page = _BLANK_LINES.sub("\n\n", lines).strip("\n")
     return page + _PAGE_END if page else ""
-
-
-def _n_chars(text: str) -> int:
-    return len("".join(text.split()))
-
-
-def _labels(reader: PdfReader, n_pages: int) -> list[str]:
-    """The printed page numbers; where the file has none or nonsense, the count from 1."""
-    try:
-        labels = [shorten(label, _MAX_LABEL_CHARS) for label in reader.page_labels]
-    except MemoryError:
-        raise
-    except Exception:  # as above
-        labels = []
-    if len(labels) != n_pages:
-        labels = [""] * n_pages
-    return [label or str(number) for number, label in enumerate(labels, start=1)]
-
-
-def _metadata_title(reader: PdfReader) -> str:
-    """The title that the author gave, "" when a program made it up."""
-    try:
-        metadata = reader.metadata
-        title = shorten(str(metadata.title or "")) if metadata is not None else ""
-    except MemoryError:
-        raise
-    except Exception:  # as above
-        return ""
-    return "" if unreadable_share(title) > MAX_UNREADABLE_SHARE else authored(title)
-
-
-def _holds_picture(page: PageObject) -> bool:
-    """Whether the page's resources, or the forms in them, hold a picture."""
-    from pypdf.generic import DictionaryObject
-
-    def search(resources: object, depth: int) -> bool:
-        if not isinstance(resources, DictionaryObject):
-            return False
-        objects = resources.get("/XObject")
-        objects = objects.get_object() if objects is not None else None
-        if not isinstance(objects, DictionaryObject):
-            return False
-        for key in list(objects)[:100]:
-            found = objects[key]  # an indirect reference is followed
-            if not isinstance(found, DictionaryObject):
-                continue
-            if found.get("/Subtype") == "/Image":
-                return True
-            if depth < _MAX_FORM_DEPTH and "/Resources" in found and search(found["/Resources"], depth + 1):
-                return True
-        return False
-
-    resources = page.get("/Resources")
-    return search(resources.get_object() if resources is not None else None, 0)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, 150)

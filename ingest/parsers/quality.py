@@ -19,6 +19,8 @@ from collections import Counter
 from math import sqrt
 
 MAX_UNREADABLE_SHARE = 0.05
+MAX_MISSPACED_SHARE = 0.3
+MIN_SPACED_CHARS = 100
 MIN_LETTERS = 200
 _MIN_LATIN_SHARE = 0.6  # of all letters; below, the text is in another script
 _COINCIDENCE_OF_LANGUAGES = (0.05, 0.11)  # they have 0.065 to 0.085; evenly drawn letters 0.038, DNA 0.25
@@ -30,6 +32,8 @@ _ENGLISH = (
     8.167, 1.492, 2.782, 4.253, 12.702, 2.228, 2.015, 6.094, 6.966, 0.153, 0.772, 4.025, 2.406,
     6.749, 7.507, 1.929, 0.095, 5.987, 6.327, 9.056, 2.758, 0.978, 2.360, 0.150, 1.974, 0.074,
 )  # fmt: skip
+_LATIN_RUN = re.compile("[A-Za-z\u00c0-\u024f]+")
+_LONG_WORD = 35  # letters; German legal terms reach 40, but not all of them
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _MAX_SAMPLE_CHARS = 200_000
 
@@ -53,16 +57,47 @@ def unreadable_share(raw: str) -> float:
 
 def looks_enciphered(text: str) -> bool:
     """Whether the Latin letters of `text` have the unevenness of a language but not its letters."""
-    sample = unicodedata.normalize("NFD", text[:_MAX_SAMPLE_CHARS]).lower()
-    counts = Counter(sample)
-    latin = [counts[letter] for letter in _ALPHABET]
+    latin, n_letters = _letters(text)
     n_latin = sum(latin)
-    n_letters = sum(count for char, count in counts.items() if char.isalpha())
     if n_latin < MIN_LETTERS or n_latin < _MIN_LATIN_SHARE * n_letters:
         return False
     coincidence = sum(count * (count - 1) for count in latin) / (n_latin * (n_latin - 1))
     low, high = _COINCIDENCE_OF_LANGUAGES
     return low < coincidence < high and _correlation(latin, _ENGLISH) < _MIN_CORRELATION
+
+
+def is_too_short_to_judge(text: str) -> bool:
+    """Whether `text` is in Latin letters, and too few of them to tell a language from a cipher."""
+    latin, n_letters = _letters(text)
+    return _MIN_LATIN_SHARE * n_letters <= sum(latin) < MIN_LETTERS
+
+
+def _letters(text: str) -> tuple[list[int], int]:
+    """How often each letter of `_ALPHABET` comes, accents apart, and the number of letters of any script."""
+    counts = Counter(unicodedata.normalize("NFD", text[:_MAX_SAMPLE_CHARS]).lower())
+    return [counts[letter] for letter in _ALPHABET], sum(n for char, n in counts.items() if char.isalpha())
+
+
+def misspaced_share(text: str) -> float:
+    """Share (0 to 1) of the Latin letters of `text` that stand alone or in words of absurd length.
+
+    Fonts without widths, and words placed letter by letter, lose spaces or gain them.  Texts of fewer than
+    `MIN_SPACED_CHARS` such letters give 0.
+    """
+    lengths = [match.end() - match.start() for match in _LATIN_RUN.finditer(text[:_MAX_SAMPLE_CHARS])]
+    n_letters = sum(lengths)
+    if n_letters < MIN_SPACED_CHARS:
+        return 0.0
+    return sum(length for length in lengths if length == 1 or length >= _LONG_WORD) / n_letters
+
+
+def looks_poor(raw: str) -> bool:
+    """Whether the text of a page is hard to read: unknown glyphs, the wrong letters, lost or added spaces."""
+    return (
+        unreadable_share(raw) > MAX_UNREADABLE_SHARE
+        or looks_enciphered(raw)
+        or misspaced_share(raw) > MAX_MISSPACED_SHARE
+    )
 
 
 def _correlation(observed: list[int], expected: tuple[float, ...]) -> float:

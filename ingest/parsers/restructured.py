@@ -8,22 +8,14 @@ titles within directives, included files.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
-from ingest.parsers.sections import PREAMBLE_LABEL, HeadingPath
+from ingest.parsers.base import Limits, ParsedDocument
+from ingest.parsers.sections import Heading, heading_pages
 from ingest.parsers.text import line_pages, readable_text
 from ingest.parsers.titles import choose_title, shorten, title_in_text
 
 _ADORNMENTS = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _MIN_SHORT_LINE = 4  # characters: shorter underlines count only when they are as long as the title
-
-
-@dataclass(frozen=True, slots=True)
-class _Heading:
-    start: int
-    level: int
-    text: str
 
 
 class RstParser:
@@ -38,12 +30,12 @@ class RstParser:
         del limits  # the size was checked before the file was read
         text, warnings = readable_text(data)
         headings = list(_headings(text))
-        pages = _sections(text, headings) if headings else line_pages(text)
+        pages = heading_pages(text, headings) if headings else line_pages(text)
         title = choose_title(headings[0].text if headings else "", title_in_text(text, stem), stem=stem)
         return ParsedDocument(title, tuple(pages), warnings)
 
 
-def _headings(text: str) -> Iterator[_Heading]:
+def _headings(text: str) -> Iterator[Heading]:
     styles: list[tuple[str, bool]] = []
     lines = text.split("\n")
     starts = [0]
@@ -67,21 +59,9 @@ def _headings(text: str) -> Iterator[_Heading]:
         if style not in styles:
             styles.append(style)
         first = index - 2 if has_over else index - 1
-        yield _Heading(starts[first], styles.index(style) + 1, shorten(title.strip()))
+        yield Heading(starts[first], styles.index(style) + 1, shorten(title.strip()))
         used = index
 
 
 def _is_adornment(line: str) -> bool:
     return len(line) >= 2 and line[0] in _ADORNMENTS and line == line[0] * len(line)
-
-
-def _sections(text: str, headings: list[_Heading]) -> Iterator[ParsedPage]:
-    position = 0
-    if text[: headings[0].start].strip():
-        yield ParsedPage(PREAMBLE_LABEL, text[: headings[0].start])
-        position = headings[0].start
-    path = HeadingPath([heading.level for heading in headings])
-    ends = [heading.start for heading in headings[1:]] + [len(text)]
-    for heading, end in zip(headings, ends, strict=True):
-        yield ParsedPage(path.enter(heading.level, heading.text), text[position:end])
-        position = end

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from ingest.parsers.base import ParsedPage
 from ingest.parsers.titles import shorten
 
 MAX_LABEL_CHARS = 80
 PREAMBLE_LABEL = "beginning"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading in a text: where its line starts, its level (1 the highest), its words."""
+
+    start: int
+    level: int
+    text: str
 
 
 class HeadingPath:
@@ -42,3 +53,17 @@ def path_label(path: Sequence[str]) -> str:
     while kept and len(label := "… > " + " > ".join(kept)) > MAX_LABEL_CHARS:
         kept = kept[1:]
     return label if kept else shorten(path[-1], MAX_LABEL_CHARS)
+
+
+def heading_pages(text: str, headings: Sequence[Heading]) -> Iterator[ParsedPage]:
+    """`text` cut before each of its `headings`, of which there is at least one; nothing is left out."""
+    position = headings[0].start
+    if text[:position].strip():
+        yield ParsedPage(PREAMBLE_LABEL, text[:position])
+    else:
+        position = 0
+    path = HeadingPath([heading.level for heading in headings])
+    ends = [heading.start for heading in headings[1:]] + [len(text)]
+    for heading, end in zip(headings, ends, strict=True):
+        yield ParsedPage(path.enter(heading.level, heading.text), text[position:end])
+        position = end

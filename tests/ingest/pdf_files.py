@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+import pypdfium2
 from fpdf import FPDF
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
@@ -52,6 +53,39 @@ def picture_pdf(n_pages: int, captions: Sequence[str] = ()) -> bytes:
         pdf.image(picture.copy(), x=10, y=60, w=180)
         if number < len(captions):
             pdf.multi_cell(0, 6, captions[number])
+    return written(pdf)
+
+
+def table_pdf(rows: Sequence[Sequence[str]], before: str = "", after: str = "") -> bytes:
+    """One page with a ruled table of wrapped cells, between two texts."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=10)
+    pdf.add_page()
+    pdf.multi_cell(0, 6, before, new_x="LMARGIN", new_y="NEXT")
+    with pdf.table(v_align="TOP") as table:
+        for row in rows:
+            table.row(row)
+    pdf.multi_cell(0, 6, after)
+    return written(pdf)
+
+
+def two_column_pdf(left: str, right: str) -> bytes:
+    """A page of running text in two columns, drawn one after the other."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=9)
+    pdf.add_page()
+    for x, text in ((10, left), (110, right)):
+        pdf.set_xy(x, 20)
+        pdf.multi_cell(85, 5, text)
+    return written(pdf)
+
+
+def scanned_text_pdf(lines: Sequence[str]) -> bytes:
+    """A page that is a picture of text, as a scanner makes it at 150 dpi."""
+    drawn = pypdfium2.PdfDocument(text_pdf(["\n".join(lines)]))[0].render(scale=150 / 72, grayscale=True)
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.image(drawn.to_pil(), x=0, y=0, w=pdf.w)
     return written(pdf)
 
 

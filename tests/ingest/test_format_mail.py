@@ -154,3 +154,12 @@ def test_what_is_no_mail(data: bytes, code: str) -> None:
     with pytest.raises(ParseFailure) as caught:
         parse(".eml", data)
     assert caught.value.code == code
+
+
+def test_numbers_beyond_all_dates_cost_nothing_else() -> None:
+    date = f"Thu, 04 Mar {'9' * 30} 10:00:00 +0100"
+    raw = message().as_bytes().replace(b"Thu, 04 Mar 2021 10:00:00 +0100", date.encode())
+    document = parse(".eml", raw)
+    assert document.title == "Hello"
+    assert "How are you?" in text_of(document)
+    assert date in text_of(document)

@@ -157,3 +157,12 @@ def test_opendocument() -> None:
         "Dues": "Dues\n\n- a\n  - b\n\n| x |  |  | y |",
         "headers and footers": "Club",
     }
+
+
+def test_notes_and_headers_without_a_paragraph_cost_nothing() -> None:
+    """Found by damaging files: joining no blocks failed, and the whole document with it."""
+    notes = f'<w:footnotes {W}><w:footnote w:id="1"/></w:footnotes>'
+    data = docx(
+        w_p("body"), {"footnotes.xml": ("footnotes", notes), "header1.xml": ("header", f"<w:hdr {W}/>")}
+    )
+    assert text_of(parse(".docx", data)) == "body\n\n"

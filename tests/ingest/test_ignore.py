@@ -180,8 +180,19 @@ def test_rules_that_would_take_for_ever_are_refused(tmp_path: Path) -> None:
     assert "3 rules" in result.warnings[0]
 
 
-PATTERN_PARTS = ["a", "b", "ab", "*", "?", "**", "/", "[ab]", "[!a]", "a*", "*b", "\\a", "!", " ", "c.txt"]
+PATTERN_PARTS = [
+    *("a", "b", "ab", "*", "?", "**", "***", "/", "[ab]", "[!a]", "a*", "*b", "\\a", "!", " ", "c.txt"),
+]
 NAMES = ["a", "b", "ab", "ba", "c.txt", "abc"]
+
+
+def test_a_run_of_stars_is_one_or_two(tmp_path: Path) -> None:
+    """Found by damaging ignore files: a name of 200 letters was compared with forty stars for ever."""
+    put(tmp_path, "x" * 200 + ".txt", "cache/one.txt", "below/cache/two.txt", "axb.txt")
+    rules(tmp_path, "*" * 40 + "y", "*" * 30 + "/cache/", "a***b.*", r"x\**")
+    started = time.process_time()
+    assert taken(scan([tmp_path]), tmp_path) == {"x" * 200 + ".txt"}
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="Git is the oracle")

@@ -16,7 +16,8 @@ from ingest.indexing import FileState, IndexReport, index, look
 from ingest.sandbox import ParsedFile, ParserPool
 from ingest.scan import ScannedFile, scan
 from kvfiles.errors import Cancelled
-from library.errors import DocumentNotFound
+from library.errors import DocumentNotFound, LibraryDamaged
+from library.records import ReadingProfile, SnapshotRecord, Volume
 from library.store import Library
 
 
@@ -87,6 +88,86 @@ def test_a_touched_file_is_the_same_document(library: Library, folder: Path, par
     assert states(run(library, folder))["a.txt"] == "unchanged"
     run(library, folder)
     assert sorted(parsed) == ["a.txt", "a.txt", "b.txt"], "read once more, then known again"
+
+
+PROFILE = ReadingProfile("p" * 16, "a model", "0" * 64, {})
+
+
+def read_with_a_model(library: Library, name: str) -> SnapshotRecord:
+    """Volumes and a snapshot, of a few bytes that nothing will open."""
+    document = library.find(name)
+    library.put_profile(PROFILE)
+    library.put_volumes(document.id, PROFILE.id, [Volume(document.id, 0, 0, document.n_chars, 3, "")])
+    file = library.snapshot_scratch()
+    file.write_bytes(b"state")
+    return library.put_snapshot(document.id, 0, PROFILE.id, file, 3, "exact")
+
+
+def test_a_touched_file_mends_a_damaged_text_and_keeps_its_snapshot(library: Library, folder: Path) -> None:
+    run(library, folder)
+    read_with_a_model(library, "a.txt")
+    document = library.find("a.txt")
+    with library.parts.catalogue.transaction() as connection:
+        connection.execute("UPDATE texts SET text_zlib = x'00' WHERE document_id = ?", (document.id,))
+    with pytest.raises(LibraryDamaged):
+        library.text(document.id)
+    run(library, folder)
+    assert library.verify(), "a file of the same size and time is not opened"
+    os.utime(folder / "a.txt", ns=(5, 5))
+    assert states(run(library, folder))["a.txt"] == "unchanged"
+    assert library.text(document.id).text.strip() == "alpha report"
+    assert library.verify() == []
+    assert library.snapshots(document.id)
+
+
+def test_a_better_title_costs_the_snapshot_and_the_same_title_does_not(
+    library: Library, folder: Path
+) -> None:
+    run(library, folder)
+    good = library.find("a.txt")
+    with library.parts.catalogue.transaction() as connection:
+        connection.execute("UPDATE documents SET title = 'Untitled 1' WHERE id = ?", (good.id,))
+    for name in ("a.txt", "b.txt"):
+        read_with_a_model(library, name)
+        os.utime(folder / name, ns=(5, 5))
+    run(library, folder)
+    assert library.document(good.id).title == good.title
+    assert library.snapshots(good.id) == []
+    assert library.volumes(good.id, PROFILE.id) == ()
+    assert library.snapshots(library.find("b.txt").id)
+
+
+def test_copies_under_other_names_do_not_take_turns_at_the_title(library: Library, folder: Path) -> None:
+    (folder / "a.txt").write_text("17")  # says nothing: the title is the file's name
+    shutil.copy(folder / "a.txt", folder / "annual plan.txt")
+    run(library, folder)
+    title = library.find("a.txt").title
+    read_with_a_model(library, "a.txt")
+    os.utime(folder / "annual plan.txt", ns=(5, 5))
+    run(library, folder)
+    assert library.find("a.txt").title == title
+    assert library.snapshots(library.find("a.txt").id)
+    (folder / "a.txt").unlink()
+    run(library, folder)
+    os.utime(folder / "annual plan.txt", ns=(6, 6))
+    run(library, folder)
+    assert library.find("annual plan.txt").title == "annual plan"
+
+
+def test_a_renamed_file_is_called_by_its_new_name_though_the_old_one_is_not_pruned(
+    library: Library, folder: Path
+) -> None:
+    run(library, folder)
+    (folder / "a.txt").rename(folder / "zebra.txt")
+    run(library, folder)
+    document = library.find("zebra.txt")
+    assert (document.name, document.missing) == ("zebra.txt", False)
+    assert [Path(path).name for path in document.paths] == ["zebra.txt", "a.txt"]
+    assert [hit.document.id for hit in library.search("zebra")] == [document.id], "the index knows it too"
+    (folder / "zebra.txt").rename(folder / "a.txt")
+    run(library, folder)
+    assert library.find("a.txt").name == "a.txt"
+    assert library.search("zebra") == []
 
 
 def test_a_copy_shares_the_document(library: Library, folder: Path) -> None:

@@ -85,6 +85,22 @@ def letter(number: int) -> str:
     return f"Letter {number} (2021-03-04, Ann)"
 
 
+def test_day_and_sender_are_never_cut_from_a_title(library: Library, folder: Path) -> None:
+    subject = "Re: " + "quarterly figures of the northern region " * 8
+    sender = "Maximiliana Konstantinopolska-Featherstonehaugh the Younger, Esq."
+    raw = [message(n).replace(f"Letter {n}".encode(), subject.encode()) for n in (1, 2)]
+    raw[1] = raw[1].replace(b"Ann <", f'"{sender}" <'.encode()).replace(b"04 Mar", b"05 Mar")
+    (folder / "box.mbox").write_bytes(mbox(*raw))
+    run(library, folder)
+    first, second = sorted(titles(library), key=lambda title: "2021-03-05" in title)
+    assert {len(first) <= 140, len(second) <= 140} == {True}
+    assert first.startswith("Re: quarterly figures")
+    assert first.endswith("… (2021-03-04, Ann)")
+    assert second.startswith("Re: quarterly figures")
+    assert "(2021-03-05, Maximiliana Konstantinopolska" in second
+    assert second.endswith(")")
+
+
 # -- the format
 
 

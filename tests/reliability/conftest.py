@@ -1,4 +1,4 @@
-"""Fixtures: an empty library in a folder whose name is not plain, and how hard to try."""
+"""Fixtures: an empty library in a folder whose name is not plain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from effort import Effort, effort_of
 
 from library.store import Library
 
@@ -20,16 +19,3 @@ def root(tmp_path: Path) -> Path:
 def library(root: Path) -> Iterator[Library]:
     with Library.create_or_open(root) as opened:
         yield opened
-
-
-@pytest.fixture
-def effort(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Effort:
-    """The seed is told at the beginning: it must be known of a run that hangs or is killed, too."""
-
-    def write(line: str) -> None:
-        with capfd.disabled():
-            print(f"\n{line}", flush=True)
-
-    found = effort_of(request.node.name, write)
-    found.tell()
-    return found

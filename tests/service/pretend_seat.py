@@ -19,6 +19,7 @@ from beyondrag.events import (
     Done,
     Event,
     PlacedPart,
+    ReadingDocument,
     Timings,
 )
 from beyondrag.service.door import LibraryGone
@@ -77,6 +78,7 @@ class PretendSeat:
         self._pretence = pretence
         self._facts = SeatFacts(settings.model, "k4v4", 1000, 1, 0.1, "profile", ("a warning",))
         self.context: list[str] = []
+        self._listener: Callable[[Event], None] | None = None
         self._reading = False
         self._open = True
 
@@ -102,6 +104,9 @@ class PretendSeat:
         yield ContextChoice(kept, "the same documents" if kept else "")
         yield from self._reply(question, cancelled)
 
+    def report_to(self, listener: Callable[[Event], None] | None) -> None:
+        self._listener = listener
+
     def answer(self, arm: Arm, question: Question, cancelled: Callable[[], bool]) -> Iterator[Event]:
         if arm == "chunks":
             chunk = ChunkRead("a" * 64, "/a.txt", "A", "1", 0, 4, "text", 1.5)
@@ -121,6 +126,8 @@ class PretendSeat:
         document = ChosenDocument("d" * 64, "/d.txt", "Document D", 0, "whole", 1, 1.0, "snapshot", ())
         yield Chosen((document,), ("e.txt: it does not fit",))
         for document_id in filter(None, [self._pretence.reads_for_questions.pop(question.text, "")]):
+            if self._listener is not None:
+                self._listener(ReadingDocument(document_id, SLICE, 2 * SLICE))
             self._pretence.snapshots[document_id] = ["read for a question"]
         yield Attached(2, 0.01, (PlacedPart(document, 1, 2, "snapshot", "k4v4", 4.1),))
         text = ""

@@ -70,6 +70,23 @@ def test_a_plan_counts_what_an_ingest_would_do_and_changes_nothing(room: Room, f
     assert room.service.shelf.totals().n_documents == 0
 
 
+def test_a_plan_says_what_rules_leave_out_and_which_messages_fail(room: Room, folder: Path) -> None:
+    (folder / ".hidden.txt").write_text("nobody sees this")
+    (folder / ".gitignore").write_text("*.log.txt\n")
+    (folder / "a.log.txt").write_text("a log")
+    (folder / "box.mbox").write_text(
+        "From a@b.example Thu Jan  1 00:00:00 1970\nSubject: Fine\nMessage-ID: <1@b>\n\nThe oven is warm.\n\n"
+        "From a@b.example Thu Jan  1 00:00:00 1970\nSubject: Nothing in it\nMessage-ID: <2@b>\n\n\n"
+    )
+    plan = room.ear.wait(Plan, room.service.plan([folder]))
+    assert dict(plan.ignored)["hidden"] >= 1
+    assert any("gitignore" in kind for kind, _ in plan.ignored)
+    planned = [problem for problem in plan.problems if "box.mbox" in problem.path]
+    ended = room.ear.wait(Ingested, room.service.ingest([folder], read=False))
+    indexed = [problem for problem in ended.problems if "box.mbox" in problem.path]
+    assert planned == indexed
+
+
 def test_a_plan_of_what_is_indexed_and_not_read_still_counts_it(room: Room, folder: Path) -> None:
     ingested(room, folder)
     plan = room.ear.wait(Plan, room.service.plan([folder]))
@@ -163,8 +180,12 @@ def test_verifying_a_sound_library(room: Room, folder: Path) -> None:
     ids = ingested(room, folder)
     every = room.ear.wait(TaskDone, room.service.verify())
     assert every.lines == ("2 documents and 0 snapshots checked: nothing is wrong",)
+    quick = room.ear.wait(TaskDone, room.service.verify(deep=False))
+    assert quick.lines == (
+        "2 documents and 0 snapshots checked: nothing is wrong; of snapshots existence and size",
+    )
     one = room.ear.wait(TaskDone, room.service.verify([ids["Bakery report"]]))
-    assert one.lines[0].startswith("1 documents")
+    assert one.lines == ("1 document and 0 snapshots checked: nothing is wrong",)
     assert room.ear.wait(TaskFailed, room.service.verify(["0" * 64])).problem.kind == "DocumentNotFound"
 
 

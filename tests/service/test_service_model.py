@@ -12,7 +12,9 @@ import pytest
 from listening import Ear
 from service_world import BAKERY, BRIEF, HARBOUR, QUESTION, RealRoom, long_text
 
+from beyondrag.engine import Engine
 from beyondrag.events import AnswerDelta, Attached, EvidenceDelta, ReadingDocument
+from beyondrag.fidelity_verdict import Finding, ModelVerdicts, store_verdicts, verdict_path
 from beyondrag.service.notices import (
     Answered,
     Asked,
@@ -33,6 +35,7 @@ from beyondrag.service.notices import (
 from beyondrag.service.service import EngineService
 from beyondrag.settings import Settings
 from kvfiles.container import Container
+from library.store import Library
 
 pytestmark = pytest.mark.model
 
@@ -133,7 +136,11 @@ def test_a_question_about_the_volume_under_way_reads_it_itself(room: RealRoom) -
     question = room.service.ask("How often did the bell ring on day 3?", options)
     answered = room.ear.wait(Answered, question)
     assert answered.answer.documents[0].read_from == "prefill"
-    assert any(isinstance(said.event, ReadingDocument) for said in room.ear.of(Said, question))
+    told = [said.event for said in room.ear.of(Said, question) if isinstance(said.event, ReadingDocument)]
+    assert [event.done for event in told] == sorted({event.done for event in told})
+    assert told[0].done == 0
+    assert told[-1].done == told[-1].total > 128
+    assert len(told) > 2, "also between its beginning and its end"
     ended = room.ear.wait(Ingested, reading)
     assert (ended.n_read, ended.n_tokens) == (0, 0), "not read twice"
     assert room.service.shelf.states("school")[0].state == "ready"
@@ -235,13 +242,31 @@ def test_a_damaged_snapshot_is_found_and_mended_by_reading_again(room: RealRoom)
     data = bytearray(path.read_bytes())
     data[-2000] ^= 0xFF
     path.write_bytes(data)
+    quick = room.ear.wait(TaskDone, room.service.verify(deep=False)).lines
+    assert "nothing is wrong" in quick[0], "its size is still right"
     lines = room.ear.wait(TaskDone, room.service.verify()).lines
-    assert "1 findings" in lines[0]
-    assert "harbour.txt" in lines[1]
+    assert lines[0] == "2 documents and 2 snapshots checked: 1 finding"
     document_id = room.service.shelf.states("harbour")[0].document.id
+    assert document_id[:12] in lines[1]
+    alone = room.ear.wait(TaskDone, room.service.verify([document_id])).lines
+    assert "harbour.txt" in alone[1]
     assert room.ear.wait(Ingested, room.service.reread([document_id])).n_read == 1
     sound = room.ear.wait(TaskDone, room.service.verify([document_id]))
     assert sound.lines[0].endswith("nothing is wrong")
+
+
+def test_a_codec_that_is_known_to_fail_is_warned_of_at_the_start(settings: Settings, tmp_path: Path) -> None:
+    with Engine(settings, Library.create_or_open(tmp_path / "other")) as engine:
+        sha256 = engine.profile.model_sha256
+    finding = Finding("k4v4", "fail", "0.5 nats", "text", 2048, 4096, 0.0)
+    path = verdict_path(settings.models, Path(settings.model))
+    store_verdicts(path, ModelVerdicts("small", sha256, (finding,)))
+    room = opened(settings, tmp_path)
+    room.service.close()
+    path.unlink()
+    (warning,) = room.ear.of(Ready)[0].warnings
+    assert "k4v4 changes the predictions" in warning
+    assert "0.5 nats" in warning
 
 
 def test_a_plan_knows_rate_and_size(room: RealRoom) -> None:

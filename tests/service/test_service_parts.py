@@ -54,12 +54,12 @@ def test_joined_events_say_the_same_in_the_same_order(timed: list[tuple[Event, f
             clock.now += gap_s
             yield event
 
-    def joined(found: list[Event]) -> list[tuple[type, str]]:
-        runs: list[tuple[type, str]] = []
+    def joined(found: list[Event]) -> list[tuple[type, str | None]]:
+        runs: list[tuple[type, str | None]] = []
         for event in found:
-            text = event.text if isinstance(event, AnswerDelta | EvidenceDelta) else "-"
-            if runs and runs[-1][0] is type(event) and text != "-":
-                runs[-1] = (type(event), runs[-1][1] + text)
+            text = event.text if isinstance(event, AnswerDelta | EvidenceDelta) else None
+            if runs and runs[-1][0] is type(event) and text is not None:
+                runs[-1] = (type(event), (runs[-1][1] or "") + text)
             else:
                 runs.append((type(event), text))
         return runs

@@ -22,11 +22,13 @@ from beyondrag.service.interface import (
     Shelf,
     SortKey,
 )
-from beyondrag.service.notices import Arm, Notice, Stopped
+from beyondrag.service.notices import Arm, FileProblem, Notice, Stopped
 from beyondrag.turn import AskOptions
 from kvfiles.errors import BeyondragError
 from library.errors import DocumentNotFound
+from library.listing import Listed
 from library.records import DocumentRecord, DocumentText, Hit, LibraryTotals
+from library.statistics import LibraryStatistics, ProfileStatistics
 
 Step = Notice | float | Callable[[], object]
 """Of a script: a notice to send, seconds to wait, or something to call (for example a test's barrier)."""
@@ -42,6 +44,8 @@ class ScriptedShelf:
     rows: list[DocumentState] = field(default_factory=list)
     texts: dict[str, DocumentText] = field(default_factory=dict)
     kept: dict[str, Conversation] = field(default_factory=dict)
+    failed: list[FileProblem] = field(default_factory=list)
+    f16_bytes: int | None = None
     failure: BeyondragError | None = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
@@ -52,9 +56,21 @@ class ScriptedShelf:
             self.texts[row.document.id] = text
 
     def states(
-        self, contains: str = "", sort: SortKey = "added", descending: bool = False
+        self,
+        contains: str = "",
+        sort: SortKey = "added",
+        descending: bool = False,
+        limit: int | None = None,
     ) -> list[DocumentState]:
-        self._called("states", contains, sort, descending)
+        return self.states_of(self.listing(contains, sort, descending).ids[:limit])
+
+    def states_of(self, document_ids: Sequence[str]) -> list[DocumentState]:
+        self._called("states_of", tuple(document_ids))
+        rows = {row.document.id: row for row in self.rows}
+        return [rows[document_id] for document_id in document_ids if document_id in rows]
+
+    def listing(self, contains: str = "", sort: SortKey = "added", descending: bool = False) -> Listed:
+        self._called("listing", contains, sort, descending)
         keys: dict[str, Callable[[DocumentState], Any]] = {
             "added": lambda row: row.document.added_at,
             "title": lambda row: row.document.title.casefold(),
@@ -65,7 +81,34 @@ class ScriptedShelf:
             "last_read": lambda row: max((s.last_read_at or 0.0 for s in row.snapshots), default=0.0),
         }
         found = [row for row in self.rows if _fits(contains, row.document.title, *row.document.paths)]
-        return sorted(found, key=keys[sort], reverse=descending)
+        found.sort(key=keys[sort], reverse=descending)
+        return Listed(tuple(row.document.id for row in found), sum(row.n_tokens or 0 for row in found))
+
+    def statistics(self) -> LibraryStatistics:
+        self._called("statistics")
+        held = [snapshot for row in self.rows for snapshot in row.snapshots]
+        n_tokens, size = sum(s.n_tokens for s in held), sum(s.size_bytes for s in held)
+        profile = ProfileStatistics("p" * 64, "m", "k4v4", True, len(held), n_tokens, size, self.f16_bytes)
+        return LibraryStatistics(
+            n_documents=len(self.rows),
+            n_missing=0,
+            n_pages=sum(row.document.n_pages for row in self.rows),
+            n_chars=sum(row.document.n_chars for row in self.rows),
+            n_failures=len(self.failed),
+            text_bytes=sum(row.document.n_chars for row in self.rows),
+            stored_text_bytes=sum(row.document.n_chars for row in self.rows) // 3,
+            catalogue_bytes=100_000,
+            unused_bytes=0,
+            index_bytes=1_000_000,
+            snapshot_bytes=size,
+            prefix_bytes=0,
+            temporary_bytes=0,
+            profiles=(profile,) if held else (),
+        )
+
+    def failures(self) -> list[FileProblem]:
+        self._called("failures")
+        return list(self.failed)
 
     def totals(self) -> LibraryTotals:
         self._called("totals")
@@ -229,8 +272,8 @@ class ScriptedService:
     def remove(self, document_ids: Sequence[str]) -> int:
         return self._begin("remove", tuple(document_ids))
 
-    def verify(self, document_ids: Sequence[str] = ()) -> int:
-        return self._begin("verify", tuple(document_ids))
+    def verify(self, document_ids: Sequence[str] = (), *, deep: bool = True) -> int:
+        return self._begin("verify", tuple(document_ids), deep)
 
     def pull(self, model: str) -> int:
         return self._begin("pull", model)

@@ -169,6 +169,20 @@ async def test_what_a_screen_missed_is_kept_without_floods(service: ScriptedServ
         assert heard[0].done == 999  # type: ignore[union-attr] # it is the Reading
 
 
+async def test_progress_of_two_requests_is_not_run_together(service: ScriptedService) -> None:
+    late = Ear()
+    async with running(service, screens=only(history=late)) as pilot:
+        for done in (1, 2):
+            service.tell(Reading(1, "d", "a.pdf", 0, 1, done, 9, done, 9, 95.0, None, True))
+        for done in (3, 4):
+            service.tell(Reading(2, "e", "b.pdf", 0, 1, done, 9, done, 9, 95.0, None, False))
+        await settle(pilot)
+        await pilot.press("f5")
+        await settle(pilot)
+        heard = [notice for notice in late.heard if isinstance(notice, Reading)]
+        assert [(notice.request, notice.done) for notice in heard] == [(1, 2), (2, 4)]
+
+
 async def test_pushed_screens_hear_too(service: ScriptedService) -> None:
     pushed = Ear()
     async with running(service, screens=only()) as pilot:

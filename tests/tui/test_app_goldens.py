@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
-from harness import NARROW, WIDE, only, running, sees, settle, shown
+from golden import same_as_golden
+from harness import NARROW, WIDE, only, running, sees, settle
 from play import LEASE, REPORT, asked
 from samples import answer, quote_in, read, text
 from scripted_service import ScriptedService
@@ -18,24 +16,7 @@ from textual.pilot import Pilot
 from beyondrag.service.notices import Answered
 from beyondrag.turn import AskOptions
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x60"])
-
-
-async def same_as_golden(pilot: Pilot[int], name: str) -> None:
-    """The terminal shows exactly what the file holds, once nothing changes any more."""
-    before, same = "", 0
-    while same < 5:
-        await pilot.pause(0.02)
-        same = same + 1 if shown(pilot) == before else 0
-        before = shown(pilot)
-    width, height = pilot.app.size
-    path = GOLDENS / f"{name}_{width}x{height}.txt"
-    now = shown(pilot).rstrip("\n") + "\n"
-    if os.environ.get("BEYONDRAG_UPDATE_GOLDENS"):
-        GOLDENS.mkdir(exist_ok=True)
-        path.write_text(now, encoding="utf-8")
-    assert now == path.read_text(encoding="utf-8")
 
 
 async def ask(pilot: Pilot[int], service: ScriptedService) -> None:

@@ -35,10 +35,9 @@ from beyondrag.tui.idle_collector import (
     no_full_collections,
 )
 from beyondrag.tui.inbox import Inbox
-from beyondrag.tui.problems import problem_in_words
 from beyondrag.tui.safe_text import plain, safe, safe_line, same_length
 from beyondrag.tui.status import Status
-from beyondrag.tui.wording import answer_as_text, options_in_words
+from beyondrag.tui.wording import answer_as_text, options_in_words, problem_in_words
 from beyondrag.tui.wrapping import WrappedText
 from beyondrag.turn import AskOptions
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from terminal import Terminal, left_clean
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,78 +17,15 @@ pytestmark = [
 ]
 
 PLAY = Path(__file__).with_name("play.py")
-ROOT = PLAY.parents[2]
-
-
-class Terminal:
-    """A tmux server of its own with one window; the app runs in it and its exit code is shown behind it."""
-
-    def __init__(self, folder: Path, size: tuple[int, int], environment: dict[str, str]) -> None:
-        self._socket = folder / "tmux"
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLORTERM": "truecolor", **environment}
-        command = f"'{sys.executable}' '{PLAY}' '{folder / 'app.json'}'"
-        command += '; echo "left with $?"; stty -a | tr " ;" "\\n\\n" | grep -Ex -- "-?(echo|icanon)"'
-        command += "; exec sleep 600"
-        width, height = (str(n) for n in size)
-        self._tmux("-f", os.devnull, "new-session", "-d", "-x", width, "-y", height, "sh", "-c", command)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self._tmux("send-keys", key)
-
-    def type(self, words: str) -> None:
-        self._tmux("send-keys", "-l", words)
-
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def screen_with_codes(self) -> str:
-        return self._tmux("capture-pane", "-p", "-e")
-
-    def sees(self, words: str, seconds: float = 20.0) -> str:
-        deadline = time.monotonic() + seconds
-        while words not in (screen := self.screen()):
-            assert time.monotonic() < deadline, f"{words!r} is not on the screen:\n{screen}"
-            time.sleep(0.05)
-        return screen
-
-    def resize(self, width: int, height: int) -> None:
-        self._tmux("resize-window", "-x", str(width), "-y", str(height))
-
-    def app_process(self) -> int:
-        """The process id of the app."""
-        shell = self._tmux("list-panes", "-F", "#{pane_pid}").strip()
-        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        return int(children[0])
-
-    def close(self) -> None:
-        self._tmux("kill-server", check=False)
-
-    def _tmux(self, *arguments: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["tmux", "-S", str(self._socket), *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=check,
-        )
-        return done.stdout
 
 
 @pytest.fixture
 def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
-    terminal = Terminal(tmp_path, (80, 24), getattr(request, "param", {}))
+    arguments = [str(PLAY), str(tmp_path / "app.json")]
+    terminal = Terminal(tmp_path, (80, 24), getattr(request, "param", {}), arguments)
     terminal.sees("2 documents to ask")
     yield terminal
     terminal.close()
-
-
-def left_clean(terminal: Terminal, code: int) -> None:
-    """The shell has its terminal back: normal screen, echo, line by line."""
-    terminal.sees(f"left with {code}")
-    screen = terminal.sees("echo")
-    assert screen.split() == ["left", "with", str(code), "icanon", "echo"]
 
 
 def test_ask_check_and_leave(terminal: Terminal) -> None:

@@ -9,7 +9,7 @@ from harness import NARROW, WIDE, only, running, sees, settle, shown, until
 from samples import HOSTILE, PROBLEM, answer, chosen, quote_in, read, record, text
 from scripted_service import ScriptedService
 from textual.pilot import Pilot
-from textual.widgets import Checkbox, Collapsible
+from textual.widgets import Collapsible
 
 from beyondrag.events import (
     AnswerDelta,
@@ -32,7 +32,10 @@ from beyondrag.service.notices import (
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.compare import CompareScreen
 from beyondrag.tui.widgets.arm_column import ArmColumn
+from beyondrag.tui.widgets.question_input import QuestionInput
 from beyondrag.tui.widgets.source_row import SourceRow
+from beyondrag.tui.widgets.toggle import Toggle
+from beyondrag.turn import AskOptions
 
 SIZES = (NARROW, WIDE)
 DOCUMENT = record()
@@ -139,8 +142,10 @@ async def test_a_third_column_on_request(service: ScriptedService) -> None:
         pilot.app.show_mode("compare")  # type: ignore[attr-defined] - a BeyondragApp
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
         await settle(pilot)
-        pilot.app.screen.query_one(Checkbox).toggle()
-        await sees(pilot, "f16 column: on")
+        toggle = pilot.app.screen.query_one("#use-exact", Toggle)
+        assert "[ ] f16: read again, slow" in shown(pilot)
+        toggle.action_switch()
+        await sees(pilot, "[x] f16: read again, slow")
         request = await ask(pilot, service)
         assert service.asked("compare")[0][1] == ("documents", "chunks", "exact")
         service.tell(*whole(request), *chunked(request), *whole(request, "exact"))
@@ -149,9 +154,49 @@ async def test_a_third_column_on_request(service: ScriptedService) -> None:
         await pilot.resize_terminal(*NARROW)
         await pilot.press("ctrl+t", "ctrl+t")
         await until(pilot, lambda: column(pilot, "exact").display)
-        pilot.app.screen.query_one(Checkbox).toggle()
+        toggle.action_switch()
         await until(pilot, lambda: column(pilot, "documents").display)
         assert not column(pilot, "exact").display
+
+
+async def test_any_column_can_be_left_out_but_not_all(service: ScriptedService) -> None:
+    async with running(service, WIDE, screens=compare_only()) as pilot:
+        pilot.app.show_mode("compare")  # type: ignore[attr-defined] - a BeyondragApp
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await settle(pilot)
+        pilot.app.screen.query_one("#use-documents", Toggle).focus()
+        await pilot.press("space")
+        await until(pilot, lambda: not column(pilot, "documents").display)
+        assert column(pilot, "chunks").display
+        pilot.app.screen.query_one("#use-chunks", Toggle).action_switch()
+        pilot.app.screen.query_one(QuestionInput).focus()
+        await pilot.press(*"How old?", "enter")
+        await sees(pilot, "choose at least one column")
+        assert service.asked("compare") == []
+        pilot.app.screen.query_one("#use-chunks", Toggle).action_switch()
+        await pilot.press("enter")
+        await until(pilot, lambda: service.asked("compare"))
+        assert service.asked("compare")[0][1] == ("chunks",)
+
+
+async def test_the_options_of_asking_count_here_too(service: ScriptedService) -> None:
+    async with running(service, WIDE, screens=compare_only()) as pilot:
+        asking = pilot.app.ask_screen  # type: ignore[attr-defined] - a BeyondragApp
+        asking._choose(AskOptions(top_k=2, exact=True, repair_tokens=32))
+        asking.pin_only(DOCUMENT.id, DOCUMENT.title)
+        request = await ask(pilot, service)
+        seen = await sees(
+            pilot, "only: Report on the accident · exact · at most 2 documents · repair 32 tokens"
+        )
+        assert "[x] f16: read again, slow" in seen
+        _, arms, options = service.asked("compare")[0]
+        assert arms == ("documents", "chunks", "exact")
+        assert options == AskOptions(top_k=2, repair_tokens=32, documents=(DOCUMENT.id,))
+        service.tell(Stopped(request, "", ""))
+        await pilot.press("f2")
+        asking._choose(AskOptions())
+        await pilot.press("f6")
+        await sees(pilot, "[ ] f16: read again, slow")
 
 
 @pytest.mark.parametrize("size", SIZES)

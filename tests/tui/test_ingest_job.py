@@ -5,11 +5,13 @@ from __future__ import annotations
 from samples import PROBLEM
 
 from beyondrag.service.notices import (
+    DocumentAhead,
     Ingested,
     IngestFailed,
     LibraryChanged,
     Looking,
     Reading,
+    ReadingAhead,
     VolumeRead,
 )
 from beyondrag.tui.ingest_job import IngestJob
@@ -68,6 +70,49 @@ def test_what_waits_is_counted() -> None:
     job = IngestJob()
     job.receive(reading(index=1))
     assert job.n_waiting == 1
+
+
+def ahead(*names: str, request: int = 1) -> ReadingAhead:
+    return ReadingAhead(request, tuple(DocumentAhead(name, name, 120) for name in names), len(names))
+
+
+def lines(job: IngestJob) -> list[tuple[str, str]]:
+    return [(line.name, line.state) for line in job.lines.values()]
+
+
+def test_what_comes_is_named_in_its_order() -> None:
+    job = IngestJob()
+    job.receive(ahead("a.pdf", "b.pdf", "c.pdf"))
+    assert lines(job) == [("a.pdf", "waits"), ("b.pdf", "waits"), ("c.pdf", "waits")]
+    shown = job.generation
+    job.receive(reading())
+    job.receive(VolumeRead(1, "a.pdf", "a.pdf", 5_000))
+    job.receive(reading(name="b.pdf", index=1))
+    assert lines(job) == [("a.pdf", "kept"), ("b.pdf", "reading"), ("c.pdf", "waits")]
+    assert job.generation == shown, "lines are only changed, not exchanged"
+    job.receive(Ingested(1, 3, 1, 110, 2.0, True, ()))
+    assert lines(job) == [("a.pdf", "kept"), ("b.pdf", "stopped")]
+    assert job.generation != shown
+
+
+def test_a_document_that_is_cut_gives_its_place_to_its_parts() -> None:
+    job = IngestJob()
+    job.receive(ahead("book", "letter"))
+    shown = job.generation
+    job.receive(Reading(1, "book", "book (part 1)", 0, 3, 1, 9, 1, 18, 9.0, None, False))
+    assert lines(job) == [("book (part 1)", "reading"), ("letter", "waits")]
+    assert job.generation != shown
+    job.receive(Reading(1, "book", "book (part 2)", 1, 3, 1, 9, 1, 18, 9.0, None, False))
+    assert ("book (part 2)", "reading") in lines(job)
+
+
+def test_a_plan_that_is_made_again_replaces_what_waited() -> None:
+    job = IngestJob()
+    job.receive(ahead("a.pdf", "b.pdf", "c.pdf"))
+    job.receive(reading())
+    job.receive(VolumeRead(1, "a.pdf", "a.pdf", 5_000))
+    job.receive(ahead("c.pdf"))
+    assert lines(job) == [("a.pdf", "kept"), ("c.pdf", "waits")]
 
 
 def test_looking_counts_only_for_an_ingest_that_was_begun() -> None:

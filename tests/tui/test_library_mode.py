@@ -15,7 +15,7 @@ from scripted_service import ScriptedService
 from textual.pilot import Pilot
 
 from beyondrag.document_state import DocumentState
-from beyondrag.service.notices import Ingested, LibraryChanged, Looking, TaskDone, TaskFailed
+from beyondrag.service.notices import FileProblem, Ingested, LibraryChanged, Looking, TaskDone, TaskFailed
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.confirm import ConfirmScreen
 from beyondrag.tui.screens.document import DocumentScreen
@@ -97,7 +97,7 @@ async def test_sorting_goes_through_the_columns_and_back(service: ScriptedServic
         await until(pilot, lambda: titles(table) == ["Report on the accident", "Lease of the hangar"])
         await sees(pilot, "title ▾")
         await pilot.click(DocumentTable, offset=(70, 0))
-        await until(pilot, lambda: ("states", "", "state", False) in service.shelf_data.calls)
+        await until(pilot, lambda: ("listing", "", "state", False) in service.shelf_data.calls)
 
 
 async def test_wide_terminals_show_the_document_under_the_cursor(service: ScriptedService) -> None:
@@ -137,9 +137,17 @@ async def test_verify_shows_findings_and_failures(service: ScriptedService) -> N
         await sees(pilot, "verify report.pdf: 1 of 7")
         service.tell(TaskDone(service.last_request, (f"snapshot {HOSTILE} is damaged",) * 3))
         await sees(pilot, r"snapshot [/] [bold]x[/bold] \x1b[31mred")
+        for key, deep in (("q", False), ("d", True)):
+            await pilot.press("V")
+            await sees(pilot, "Verify the whole library?")
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(pilot.app.screen, LibraryScreen))
+            assert service.asked("verify")[-1] == ((), deep)
         await pilot.press("V")
-        await until(pilot, lambda: len(service.asked("verify")) == 2)
-        assert service.asked("verify")[1] == ((),)
+        await sees(pilot, "Verify the whole library?")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LibraryScreen))
+        assert len(service.asked("verify")) == 3
         service.tell(TaskFailed(service.last_request, PROBLEM))
         await sees(pilot, "llama.cpp refused the batch")
         await pilot.press("escape")
@@ -191,6 +199,53 @@ async def test_a_library_that_is_gone_is_told_calmly(service: ScriptedService) -
         assert len(table.rows) == 2
         await pilot.press("down", "v")
         assert pilot.app.is_running
+
+
+async def test_rows_are_fetched_as_they_come_into_view() -> None:
+    service = ScriptedService()
+    base = state(record(), "ready")
+    service.shelf_data.rows = [_copy(base, place) for place in range(10_000)]
+    async with running(service, screens=library_only()) as pilot:
+        table = await open_library(pilot)
+        assert "Document 9" in shown(pilot)
+        fetched = [call[1] for call in service.shelf_data.calls if call[0] == "states_of"]
+        assert sum(map(len, fetched)) < 500
+        assert table.rows[5_000].cells[0] == "…"
+        await pilot.press("end")
+        await sees(pilot, "Document 9999")
+        assert table.rows[5_000].cells[0] == "…"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DocumentScreen))
+        await pilot.press("escape")
+        service.tell(LibraryChanged())
+        await until(pilot, lambda: len(service.shelf_data.calls) > 0 and table.rows[9_999].cells[0] != "…")
+        assert table.cursor_key == f"{9_999:064x}"
+
+
+async def test_files_that_could_not_be_read_are_listed_with_what_helps(service: ScriptedService) -> None:
+    async with running(service, screens=library_only()) as pilot:
+        await open_library(pilot)
+        await pilot.press("f")
+        await sees(pilot, "Every file could be read.")
+        service.shelf_data.failed = [
+            FileProblem(f"/documents/{HOSTILE}.pdf", "its pages hold no text", "run ocrmypdf on it"),
+            FileProblem("/documents/empty.txt", "it is empty", "remove it"),
+        ]
+        service.tell(LibraryChanged())
+        seen = await sees(pilot, "2 files could not be read")
+        assert "try: run ocrmypdf on it" in seen
+        assert "\x1b" not in seen
+        await pilot.press("down")
+        await sees(pilot, "try: remove it")
+        await pilot.press("escape")
+        await sees(pilot, "files could not be read (f)")
+
+
+async def test_totals_say_what_compression_saves(service: ScriptedService) -> None:
+    service.shelf_data.f16_bytes = 120_000_000
+    async with running(service, WIDE, screens=library_only()) as pilot:
+        await open_library(pilot)
+        await sees(pilot, "snapshots 30.0 MB instead of 120 MB as f16 (4.0x smaller)")
 
 
 async def test_ten_thousand_documents_do_not_hold_the_screen_up() -> None:

@@ -107,7 +107,9 @@ async def test_when_all_is_read_enter_leads_to_the_first_question(tmp_path: Path
     async with running(service) as pilot:
         service.tell(reading(9), Ingested(9, 2, 2, 8_000, 90.0, False, ()))
         await sees(pilot, "2 indexed · 2 read · 8,000 tokens · 1 min 30 s altogether")
-        await until(pilot, lambda: pilot.app.focused is button(pilot, "go"))
+        await until(pilot, lambda: pilot.app.focused is button(pilot, "ask-now"))
+        assert "Ask now" in shown(pilot)
+        assert "Start asking" not in shown(pilot), "one way is enough"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
 

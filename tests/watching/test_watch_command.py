@@ -13,6 +13,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from beyondrag.watching.queue import ReadingQueue
+from ingest.pipeline import PendingVolume
+from library.records import ReadingProfile, Volume
 from library.store import Library
 
 
@@ -140,3 +143,52 @@ def test_changes_are_taken_while_it_runs_and_ctrl_c_ends_it(folder: Path, isolat
     told = orjson.loads(out)
     assert told["stopped"] is True
     assert (told["files"]["new"], told["files"]["renamed"], told["files"]["gone"]) == (3, 1, 1)
+
+
+class ScriptedEngine:
+    """Opens no model."""
+
+    warnings = ("a warning",)
+
+    def __init__(self, _settings: object, _library: Library) -> None:
+        pass
+
+    def prepare(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_folders_are_looked_at_between_the_slices_of_a_long_volume(
+    beyondrag, folder: Path, isolated_user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading is acted: in its midst a file comes, and the library must know it before the next slice."""
+    known: list[set[str]] = []
+    profile = ReadingProfile("p" * 16, "a model", "0" * 64, {})
+
+    def read_one(self: ReadingQueue, _engine: object, *, on_start, on_tokens, cancelled) -> None:
+        while self.put_aside() is not None:
+            pass
+        if known:
+            return
+        with Library.open(isolated_user / "library") as library:
+            document = library.find("belen.txt")
+            on_start(PendingVolume(document, Volume(document.id, 0, 0, 1, 1_000, ""), 1))
+            known.append({one.name for one in library.documents()})
+            write(folder / "bees.txt", "Bees came while a long volume was read.")
+            time.sleep(0.15)
+            on_tokens(500)  # it is seen here, and rests
+            time.sleep(2.2)
+            on_tokens(1_000)
+            known.append({one.name for one in library.documents()})
+
+    monkeypatch.setattr("beyondrag.engine.Engine", ScriptedEngine)
+    monkeypatch.setattr("beyondrag.reading.profile_for", lambda _settings: (Path("model.gguf"), profile))
+    monkeypatch.setattr(ReadingQueue, "read_one", read_one)
+    shown = beyondrag("watch", folder, "--once", "--interval", "0.1")
+    assert shown.code == 0
+    assert known[0] == {"belen.txt", "lease.md"}
+    assert known[1] == {"belen.txt", "lease.md", "bees.txt"}
+    assert f"new      {folder / 'bees.txt'}" in shown.out
+    assert shown.err.count("a warning") == 1

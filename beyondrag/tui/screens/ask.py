@@ -11,6 +11,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from beyondrag.quantities import counted
 from beyondrag.service.interface import Conversation
 from beyondrag.service.notices import (
     Answered,
@@ -25,7 +26,7 @@ from beyondrag.service.notices import (
     Said,
     Stopped,
 )
-from beyondrag.tui.problems import problem_in_words, problem_of
+from beyondrag.service.problems import problem_of
 from beyondrag.tui.safe_text import safe_line
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.options import OptionsScreen
@@ -36,7 +37,7 @@ from beyondrag.tui.widgets.question_input import QuestionInput
 from beyondrag.tui.widgets.source_row import SourceRow
 from beyondrag.tui.widgets.transcript import MAX_TURNS_SHOWN, Transcript
 from beyondrag.tui.widgets.turn_view import TurnView
-from beyondrag.tui.wording import answer_as_text, options_in_words
+from beyondrag.tui.wording import answer_as_text, options_in_words, problem_in_words
 from beyondrag.turn import AskOptions
 
 _BUSY = "The answer is still being written.  Escape stops it."
@@ -104,12 +105,11 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
         if self.shell.missing is not None:
             self.shell.show_welcome()
             return
-        options = replace(self._options, documents=tuple(pinned.document_id for pinned in self._pinned))
         self._input.put("")
         self._input.add(message.question)
         self._turn = TurnView(message.question)
         await self._transcript.add(self._turn)
-        self._request = self.service.ask(message.question, options)
+        self._request = self.service.ask(message.question, self.options)
 
     async def receive(self, notice: Notice) -> None:
         """What belongs to the question that is being answered; news of the library."""
@@ -220,7 +220,17 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
         else:
             self._transcript.scroll_page_down(animate=False)
 
-    # -- from other screens
+    # -- for and from other screens
+
+    @property
+    def options(self) -> AskOptions:
+        """How the next question is answered, with the pinned documents."""
+        return replace(self._options, documents=tuple(pinned.document_id for pinned in self._pinned))
+
+    @property
+    def choices(self) -> str:
+        """The same in words; "" when nothing differs from the usual."""
+        return options_in_words(self._options, tuple(pinned.title for pinned in self._pinned))
 
     def pin_only(self, document_id: str, title: str) -> None:
         """Read this document and no other for the next questions."""
@@ -264,9 +274,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
             self._show_choices()
 
     def _show_choices(self) -> None:
-        self._show(
-            "#choices", options_in_words(self._options, tuple(pinned.title for pinned in self._pinned))
-        )
+        self._show("#choices", self.choices)
 
     def _show(self, selector: str, words: str) -> None:
         """Lines above the field; without words they take no room."""
@@ -284,7 +292,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
         try:
             n_documents = self.service.shelf.totals().n_documents
             words = (
-                f"{n_documents:,} document{'' if n_documents == 1 else 's'} to ask.  f1 shows every key."
+                f"{counted(n_documents, 'document')} to ask.  f1 shows every key."
                 if n_documents
                 else "Nothing has been read yet: f4 leads to a folder."
             )

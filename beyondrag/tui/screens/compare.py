@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Checkbox, Tab, Tabs
+from textual.widgets import Tab, Tabs
 
 from beyondrag.service.notices import (
     Answered,
@@ -21,15 +23,17 @@ from beyondrag.service.notices import (
 )
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.widgets.arm_column import TITLES, ArmColumn
+from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.question_input import QuestionInput
 from beyondrag.tui.widgets.source_row import SourceRow
-from beyondrag.turn import AskOptions
+from beyondrag.tui.widgets.toggle import Toggle
 
 ARMS: tuple[Arm, ...] = ("documents", "chunks", "exact")
 
-_F16 = {
-    False: "f16 column: off",
-    True: "f16 column: on: the documents are read again, uncompressed, which is slow",
+_LABELS: Mapping[Arm, str] = {
+    "documents": "whole documents",
+    "chunks": "chunk-RAG",
+    "exact": "f16: read again, slow",
 }
 
 
@@ -40,15 +44,21 @@ class CompareScreen(NoticeScreen[None]):
 The same question to the same model: once it reads whole documents from their snapshots, once the best
 chunks of the same library. Each column says what it was given, which line it copied as evidence, and
 whether that line stands there. With f16 the documents are read again without compression, which is slow.
+
+The options of the mode Ask count here too: pinned documents, how many, repaired tokens, the check. Its
+`exact` switches the f16 column on.
 """
     CSS = """
     CompareScreen #columns { height: 1fr; }
     CompareScreen Tabs { display: none; }
     CompareScreen.-narrow Tabs { display: block; }
+    CompareScreen.-narrow .arm-title { display: none; }
     CompareScreen.-narrow ArmColumn { display: none; border-right: none; }
     CompareScreen.-narrow ArmColumn.-active { display: block; }
     CompareScreen ArmColumn.-unused { display: none; }
-    CompareScreen #f16 { height: 1; border: none; padding: 0 1; background: transparent; }
+    CompareScreen #arms { height: 1; }
+    CompareScreen #arms Toggle { width: auto; }
+    CompareScreen #choices { padding: 0 2; color: $text-accent; display: none; }
     """
     AUTO_FOCUS = "QuestionInput"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,13 +72,17 @@ whether that line stands there. With f16 the documents are read again without co
         self._asked: tuple[Arm, ...] = ARMS[:2]
         self._columns = {arm: ArmColumn(arm, id=f"arm-{arm}") for arm in ARMS}
         self._tabs = {arm: Tab(TITLES[arm], id=f"tab-{arm}") for arm in ARMS}
+        self._toggles = {arm: Toggle(_LABELS[arm], arm != "exact", id=f"use-{arm}") for arm in ARMS}
+        self._exact = False
 
     def body(self) -> ComposeResult:
         self._use(ARMS[:2])
         yield Tabs(*self._tabs.values())
         with Horizontal(id="columns"):
             yield from self._columns.values()
-        yield Checkbox(_F16[False], id="f16", compact=True)
+        yield Plain(id="choices")
+        with Horizontal(id="arms"):
+            yield from self._toggles.values()
         yield QuestionInput()
 
     # ------------------------------------------------------------------------- notices
@@ -100,7 +114,7 @@ whether that line stands there. With f16 the documents are read again without co
     @property
     def _arms(self) -> tuple[Arm, ...]:
         """The columns that the next question is sent to."""
-        return ARMS if self.query_one("#f16", Checkbox).value else ARMS[:2]
+        return tuple(arm for arm in ARMS if self._toggles[arm].value)
 
     @on(QuestionInput.Sent)
     async def _sent(self, event: QuestionInput.Sent) -> None:
@@ -108,20 +122,33 @@ whether that line stands there. With f16 the documents are read again without co
         if self._request is not None:
             self.notify("escape stops the comparison that runs", markup=False)
             return
-        self._asked = self._arms
-        self._use(self._asked)
+        if not self._arms:
+            self.notify("choose at least one column", markup=False)
+            return
+        self._use(self._arms)
         field = self.query_one(QuestionInput)
         field.add(event.question)
         field.put("")
         for arm in self._asked:
             await self._column(arm).begin(event.question)
-        self._request = self.service.compare(event.question, self._asked, AskOptions())
+        # `exact` is a column here, not an option.
+        options = replace(self.shell.ask_screen.options, exact=False)
+        self._request = self.service.compare(event.question, self._asked, options)
 
-    @on(Checkbox.Changed, "#f16")
-    def _f16(self, event: Checkbox.Changed) -> None:
-        event.stop()
-        event.checkbox.label = _F16[event.value]
-        if self._request is None:
+    def on_screen_resume(self) -> None:
+        """Shown again: the options of the mode Ask may be others by now."""
+        ask = self.shell.ask_screen
+        choices = self.query_one("#choices", Plain)
+        choices.show(ask.choices)
+        choices.display = bool(ask.choices)
+        if ask.options.exact != self._exact:
+            self._exact = ask.options.exact
+            self._toggles["exact"].put(self._exact)
+            self._switched()
+
+    @on(Toggle.Changed)
+    def _switched(self) -> None:
+        if self._request is None and self._arms:
             self._use(self._arms)
 
     def _use(self, arms: tuple[Arm, ...]) -> None:
@@ -130,8 +157,9 @@ whether that line stands there. With f16 the documents are read again without co
         for arm in ARMS:
             self._column(arm).set_class(arm not in arms, "-unused")
             self._tabs[arm].display = arm in arms
-        if self._column("exact").has_class("-active") and "exact" not in arms:
-            self.query_one(Tabs).active = "tab-documents"
+        active = next((arm for arm in ARMS if self._column(arm).has_class("-active")), arms[0])
+        if active not in arms:
+            self.query_one(Tabs).active = f"tab-{arms[0]}"
 
     @on(Tabs.TabActivated)
     def _activated(self, event: Tabs.TabActivated) -> None:

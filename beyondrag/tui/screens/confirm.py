@@ -1,10 +1,11 @@
-"""A question with yes or no, and one with a line of text."""
+"""A question with yes or no, one with several answers, and one with a line of text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -47,6 +48,49 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)
+
+
+class ChoiceScreen(ModalScreen[str | None]):
+    """Answers the key of what was chosen, None when nothing was; the first letter of a key chooses it."""
+
+    CSS = """
+    ChoiceScreen Horizontal { height: auto; align-horizontal: right; margin-top: 1; }
+    ChoiceScreen Button { margin-left: 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Cancel"),
+        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, question: str, detail: str, choices: Mapping[str, str]) -> None:
+        """`choices`: what can be answered, and its label; the first one has the cursor."""
+        super().__init__()
+        self._question, self._detail, self._choices = question, detail, choices
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Plain(self._question, classes="title")
+            yield Plain(self._detail)
+            with Horizontal():
+                for key, label in self._choices.items():
+                    yield Button(label, id=key, compact=True)
+                yield Button("Cancel (escape)", id="cancel", compact=True)
+
+    def on_key(self, event: events.Key) -> None:
+        for key in self._choices:
+            if event.character == key[0]:
+                event.stop()
+                self.dismiss(key)
+                return
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.dismiss(event.button.id if event.button.id in self._choices else None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
 
 
 class LineScreen(ModalScreen[str | None]):

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from beyondrag.document_state import DocumentState
+from beyondrag.service.problems import problem_of
 from beyondrag.snapshot_facts import f16_bytes
-from beyondrag.tui.problems import problem_of
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.widgets.document_details import PREVIEW_CHARS, DocumentDetails
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -13,10 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input
 
-from beyondrag.quantities import moment_in_words
+from beyondrag.quantities import counted, moment_in_words
 from beyondrag.service.interface import ConversationSummary
 from beyondrag.service.notices import Answered, Notice, Ready, Stopped
-from beyondrag.tui.problems import problem_of
+from beyondrag.service.problems import problem_of
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.confirm import ConfirmScreen, LineScreen
 from beyondrag.tui.widgets.conversation_pane import ConversationPane
@@ -24,6 +23,7 @@ from beyondrag.tui.widgets.folder_picker import path_from
 from beyondrag.tui.widgets.outcome import Outcome
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.rows_view import Column, Row, RowsView
+from beyondrag.tui.wording import path_in_words
 
 MAX_LISTED = 200
 """The latest ones; a search finds the others."""
@@ -123,7 +123,7 @@ conversation; an export is a Markdown file with the sources.
             if contains
             else "Nothing has been asked yet.\n\nf2  asks the first question"
         )
-        count = f"{len(kept):,} conversation{'' if len(kept) == 1 else 's'}"
+        count = counted(len(kept), "conversation")
         if len(kept) == MAX_LISTED:
             count = f"the latest {MAX_LISTED:,} conversations; / finds others"
         self.query_one("#count", Plain).show(count)
@@ -174,9 +174,9 @@ conversation; an export is a Markdown file with the sources.
         summary = self._chosen
         if summary is None:
             return
-        proposed = Path.home() / f"{file_name(summary.title)}.md"
+        proposed = f"{file_name(summary.title)}.md"
         self.app.push_screen(
-            LineScreen("Write the conversation as Markdown to", str(proposed)),
+            LineScreen("Write the conversation as Markdown to", f"~/{proposed}"),
             lambda line: self._export_to(summary, line),
         )
 
@@ -196,13 +196,13 @@ conversation; an export is a Markdown file with the sources.
         except Exception as error:
             outcome.show_problem(problem_of(error))
             return
-        outcome.show([f"written to {path}"])
+        outcome.show([f"written to {path_in_words(path)}"])
 
     def action_delete(self) -> None:
         summary = self._chosen
         if summary is None:
             return
-        questions = f"{summary.n_turns:,} question{'' if summary.n_turns == 1 else 's'}"
+        questions = counted(summary.n_turns, "question")
         self.app.push_screen(
             ConfirmScreen(
                 f"Delete “{summary.title}”?", f"{questions} and the answers are forgotten.", "Delete"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -12,6 +13,7 @@ from beyondrag.service.notices import Failed, ModelMissing, Notice, Ready
 from beyondrag.tui.ingest_job import IngestJob
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.widgets.ingest_flow import IngestFlow
+from beyondrag.tui.widgets.job_pane import JobPane
 
 
 class IngestScreen(NoticeScreen[None]):
@@ -43,6 +45,11 @@ while you ask: a question is answered in between. What is finished is kept, what
             case ModelMissing() | Failed():
                 flow.let_read(False)
         flow.receive(notice)
+
+    @on(JobPane.AskWanted)
+    def _ask(self, event: JobPane.AskWanted) -> None:
+        event.stop()
+        self.shell.show_mode("ask")
 
     def on_screen_resume(self) -> None:
         """Shown again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on, work
@@ -25,38 +24,34 @@ from beyondrag.service.notices import (
     TaskDone,
     TaskFailed,
 )
+from beyondrag.service.problems import problem_of
 from beyondrag.snapshot_facts import f16_bytes
-from beyondrag.tui.problems import problem_of
+from beyondrag.tui.document_listing import Listing, around, look_up
 from beyondrag.tui.screen import NoticeScreen
-from beyondrag.tui.screens.confirm import ConfirmScreen
+from beyondrag.tui.screens.confirm import ChoiceScreen, ConfirmScreen
 from beyondrag.tui.screens.document import DocumentAction, DocumentScreen
+from beyondrag.tui.screens.failures import FailuresScreen
 from beyondrag.tui.widgets.document_details import PREVIEW_CHARS, DocumentDetails
 from beyondrag.tui.widgets.document_table import (
     SORT_KEYS,
     DocumentTable,
     document_row,
     selection_in_words,
-    stored_in_words,
+    statistics_in_words,
 )
 from beyondrag.tui.widgets.outcome import Outcome
 from beyondrag.tui.widgets.plain import Plain
-from beyondrag.tui.widgets.rows_view import Row, RowsView
-from library.records import LibraryTotals
+from beyondrag.tui.widgets.rows_view import RowsView
+from beyondrag.tui.wording import path_in_words
+from library.listing import Listed
 
 _TYPING_S = 0.12
 """The list is fetched when nobody has typed for this long."""
 
+_SCROLLING_S = 0.03
+
 _CHANGES_S = 1.0
 """While documents come in the list is fetched at most this often."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    states: dict[str, DocumentState]
-    rows: list[Row]
-    selection: str
-    totals: LibraryTotals
-    f16: int | None
 
 
 class LibraryScreen(NoticeScreen[None]):
@@ -89,6 +84,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
         Binding("r", "act('reread')", "Read again"),
         Binding("v", "act('verify')", "Verify"),
         Binding("V", "verify_all", "Verify all", show=False),
+        Binding("f", "failures", "Files that could not be read", show=False),
         Binding("d,delete", "act('remove')", "Remove"),
         Binding("escape", "back", "Back", show=False),
     ]
@@ -98,7 +94,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
         self._states: dict[str, DocumentState] = {}
         self._sort: SortKey = "added"
         self._descending = False
-        self._f16: int | None = None
+        self._listed = Listed((), 0)
         self._stale = True
         self._waiting = False
         self._tasks: dict[int, str] = {}
@@ -154,25 +150,22 @@ another model or setting · **missing** its file is gone, it can still be asked 
         self._stale = False
         contains = self.query_one("#filter", Input).value.strip()
         try:
-            listing = await asyncio.to_thread(self._read, contains, self._sort, self._descending)
+            listing = await asyncio.to_thread(
+                look_up,
+                self.service.shelf,
+                contains,
+                self._sort,
+                self._descending,
+                self.query_one(DocumentTable).viewed,
+            )
         except Exception as error:
             self.query_one(Outcome).show_problem(problem_of(error))
             return
-        if not contains:
-            self._f16 = listing.f16
         self._show(listing, contains)
 
-    def _read(self, contains: str, sort: SortKey, descending: bool) -> _Listing:
-        """In a thread: the documents, as rows too, so that the UI thread only hands them on."""
-        shelf = self.service.shelf
-        states = shelf.states(contains, sort, descending)
-        f16 = None if contains else f16_bytes(s for state in states for s in state.snapshots)
-        by_id = {state.document.id: state for state in states}
-        rows = [document_row(state) for state in by_id.values()]
-        return _Listing(by_id, rows, selection_in_words(states), shelf.totals(), f16)
-
-    def _show(self, listing: _Listing, contains: str) -> None:
-        self._states = listing.states
+    def _show(self, listing: Listing, contains: str) -> None:
+        self._listed = listing.listed
+        self._states = {state.document.id: state for state in listing.known}
         table = self.query_one(DocumentTable)
         before = table.cursor_key
         table.mark_order(self._sort, self._descending)
@@ -183,21 +176,37 @@ another model or setting · **missing** its file is gone, it can still be asked 
             if contains
             else "The library is empty.\n\na  adds a folder: you see what it costs before it starts"
         )
-        totals = listing.totals
-        words = [listing.selection]
+        words = [selection_in_words(listing.listed)]
         if contains:
-            words[0] += f" of {totals.n_documents:,}"
-        if totals.snapshot_bytes:
-            words.append(f"snapshots {stored_in_words(totals.snapshot_bytes, self._f16)}")
-        words.append(f"texts and index {bytes_in_words(totals.text_bytes + totals.index_bytes)}")
-        if totals.n_stale:
-            words.append(f"{totals.n_stale:,} stale snapshot{'' if totals.n_stale == 1 else 's'}")
-        if totals.n_failures:
-            files = "file" if totals.n_failures == 1 else "files"
-            words.append(f"{totals.n_failures:,} {files} could not be read")
-        self.query_one("#totals", Plain).show(" · ".join(words))
+            words[0] += f" of {listing.statistics.n_documents:,}"
+        self.query_one("#totals", Plain).show(" · ".join([*words, *statistics_in_words(listing.statistics)]))
         if table.cursor_key == before:  # otherwise the table says so itself
             self._preview(before)
+
+    @on(RowsView.Viewed, "#documents")
+    def _viewed(self, event: RowsView.Viewed) -> None:
+        if any(
+            document_id not in self._states for document_id in self._listed.ids[event.first : event.after]
+        ):
+            self._fetch_rows(self._listed, (event.first, event.after))
+
+    @work(exclusive=True, group="rows", exit_on_error=False)
+    async def _fetch_rows(self, listed: Listed, viewed: tuple[int, int]) -> None:
+        """The rows around those that came into view; without them the table shows that they are there."""
+        await asyncio.sleep(_SCROLLING_S)  # somebody may be scrolling on
+        try:
+            known = await asyncio.to_thread(self.service.shelf.states_of, around(listed, viewed))
+        except Exception as error:
+            self.query_one(Outcome).show_problem(problem_of(error))
+            return
+        if listed is not self._listed:
+            return
+        table = self.query_one(DocumentTable)
+        for state in known:
+            self._states[state.document.id] = state
+            table.update_row(document_row(state))
+        if table.cursor_key in {state.document.id for state in known}:
+            self._preview(table.cursor_key)
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
@@ -276,7 +285,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
                     ConfirmScreen(
                         f"Remove {document.title} from the library?",
                         f"Its text and snapshot are deleted ({bytes_in_words(state.snapshot_bytes)}); "
-                        f"the file itself stays: {document.path}",
+                        f"the file itself stays: {path_in_words(document.path)}",
                         "Remove",
                     ),
                     lambda yes: self._remove(state) if yes else None,
@@ -290,7 +299,23 @@ another model or setting · **missing** its file is gone, it can still be asked 
         self._begin(self.service.reread([state.document.id]), doing, "Ingest (f4) shows how far it is")
 
     def action_verify_all(self) -> None:
-        self._begin(self.service.verify(), "verify everything")
+        self.app.push_screen(
+            ChoiceScreen(
+                "Verify the whole library?",
+                "Texts, catalogue and search index are checked. Snapshots: quick looks whether the files are "
+                "there with the right size, deep reads all of them and compares checksums.",
+                {"quick": "Quick (q)", "deep": "Deep (d)"},
+            ),
+            self._verify_all,
+        )
+
+    def _verify_all(self, choice: str | None) -> None:
+        if choice is not None:
+            deep = choice == "deep"
+            self._begin(self.service.verify(deep=deep), f"verify everything{', deep' if deep else ''}")
+
+    def action_failures(self) -> None:
+        self.app.push_screen(FailuresScreen())
 
     def _begin(self, request: int, doing: str, hint: str = "") -> None:
         self._tasks[request] = doing

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from beyondrag.service.interface import Service
 from beyondrag.service.notices import Problem
-from beyondrag.tui.problems import problem_of
+from beyondrag.service.problems import problem_of
 from beyondrag.tui.safe_text import safe_line
 from beyondrag.tui.widgets.plain import Plain
 
@@ -151,7 +151,7 @@ def _look(service: Service, words: str) -> list[Pinned]:
     """Documents whose title or path holds the words, then those whose text does."""
     found = {
         state.document.id: Pinned(state.document.id, state.document.title)
-        for state in service.shelf.states(words, "title")[:_MAX_SHOWN]
+        for state in service.shelf.states(words, "title", limit=_MAX_SHOWN)
     }
     if words.strip():
         for hit in service.shelf.search(words, 10):

@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from beyondrag.service.notices import Problem
-from beyondrag.tui.problems import problem_in_words, problem_of
+from beyondrag.service.problems import problem_of
 from beyondrag.tui.safe_text import safe_line
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.viewer import open_in_viewer
 from beyondrag.tui.widgets.document_view import DocumentView
 from beyondrag.tui.widgets.plain import Plain
+from beyondrag.tui.wording import path_in_words, problem_in_words
 from library.records import DocumentRecord, DocumentText
 
 
@@ -159,5 +160,5 @@ file itself in the system's viewer.
         where = first if first == last else f"{first} to {last}"
         if first.startswith("p."):
             where += f" of {self._record.n_pages}"
-        parts = [where, f"{share} %", self._found, safe_line(self._record.path, 200)]
+        parts = [where, f"{share} %", self._found, path_in_words(self._record.path)]
         self.query_one("#place", Plain).show(" · ".join(part for part in parts if part))

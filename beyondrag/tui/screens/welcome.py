@@ -16,6 +16,7 @@ from beyondrag.tui.ingest_job import IngestJob
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.ingest import IngestScreen
 from beyondrag.tui.widgets.ingest_flow import IngestFlow
+from beyondrag.tui.widgets.job_pane import JobPane
 from beyondrag.tui.widgets.model_pane import ModelPane
 from beyondrag.tui.widgets.plain import Plain
 from kvfiles.errors import BeyondragError
@@ -94,9 +95,11 @@ Each document is read once as a whole; you see how long that takes before it sta
         offered = self._ready and self._has_documents
         if not offered:
             return
-        go.display = True
         ended = self.query_one(IngestFlow).job.phase == "done"
-        if self.focused is None or (ended and not self._has_ended):
+        go.display = not ended  # then the job itself offers it
+        if ended and not self._has_ended:
+            self.query_one("#ask-now", Button).focus()
+        elif not ended and self.focused is None:
             go.focus()
         self._has_ended = ended
 
@@ -110,6 +113,11 @@ Each document is read once as a whole; you see how long that takes before it sta
 
     @on(Button.Pressed, "#go")
     def _go(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.action_leave()
+
+    @on(JobPane.AskWanted)
+    def _ask_now(self, event: JobPane.AskWanted) -> None:
         event.stop()
         self.action_leave()
 

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Collapsible
 
 from beyondrag.events import Chosen, Event
+from beyondrag.quantities import counted
 from beyondrag.service.notices import Answered, Arm, ChunksChosen, Problem
 from beyondrag.tui.safe_text import plain, safe_line
 from beyondrag.tui.widgets.plain import Plain
@@ -29,13 +30,14 @@ class ArmColumn(VerticalScroll):
 
     DEFAULT_CSS = """
     ArmColumn { width: 1fr; height: 1fr; border-right: solid $panel; }
-    ArmColumn > .arm-title { background: $panel; padding: 0 1; height: 1; }
-    ArmColumn > .arm-given {
+    ArmColumn > .arm-title { dock: top; background: $panel; padding: 0 1; height: 1; }
+    ArmColumn > .arm-body { height: auto; min-height: 100%; }
+    ArmColumn .arm-given {
         padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis;
     }
-    ArmColumn > .arm-state { padding: 0 1; color: $text-muted; }
-    ArmColumn > .arm-turn { height: auto; }
-    ArmColumn > Collapsible { display: none; margin: 0; padding: 0 1; border-top: none; }
+    ArmColumn .arm-state { padding: 0 1; color: $text-muted; }
+    ArmColumn .arm-turn { height: auto; }
+    ArmColumn Collapsible { display: none; margin: 0; padding: 0 1; border-top: none; }
     """
 
     def __init__(self, arm: Arm, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
@@ -46,11 +48,12 @@ class ArmColumn(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         yield Plain(TITLES[self.arm], classes="arm-title title")
-        yield Plain(classes="arm-given")
-        with Collapsible(title="the texts it was given", collapsed=True):
-            yield Plain(classes="arm-texts")
-        yield Plain(classes="arm-state")
-        yield Vertical(classes="arm-turn")
+        with Vertical(classes="arm-body"):
+            yield Plain(classes="arm-given")
+            with Collapsible(title="the texts it was given", collapsed=True):
+                yield Plain(classes="arm-texts")
+            yield Plain(classes="arm-state")
+            yield Vertical(classes="arm-turn")
 
     @property
     def turn(self) -> TurnView | None:
@@ -71,10 +74,8 @@ class ArmColumn(VerticalScroll):
         turn = await self._begun()
         if isinstance(event, Chosen) and event.documents:
             tokens = sum(document.n_tokens for document in event.documents)
-            n = len(event.documents)
-            self.query_one(".arm-given", Plain).show(
-                f"given: {n} whole document{'' if n == 1 else 's'}, {tokens:,} tokens"
-            )
+            given = counted(len(event.documents), "whole document")
+            self.query_one(".arm-given", Plain).show(f"given: {given}, {counted(tokens, 'token')}")
         await turn.happened(event)
 
     async def chunks(self, notice: ChunksChosen) -> None:
@@ -82,8 +83,8 @@ class ArmColumn(VerticalScroll):
         await self._begun()
         n_documents = len({chunk.document_id for chunk in notice.chunks})
         heading = plain(
-            f"given: {len(notice.chunks)} chunks of {n_documents} document{'' if n_documents == 1 else 's'}, "
-            f"{notice.n_tokens:,} tokens"
+            f"given: {counted(len(notice.chunks), 'chunk')} of {counted(n_documents, 'document')}, "
+            f"{counted(notice.n_tokens, 'token')}"
         )
         lines = [heading]
         texts = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from beyondrag.document_state import DocumentState
-from beyondrag.quantities import bytes_in_words, moment_in_words
+from beyondrag.quantities import bytes_in_words, counted, moment_in_words
 from beyondrag.service.interface import SortKey
 from beyondrag.tui.widgets.rows_view import Column, Row, RowsView, Tone
+from beyondrag.tui.wording import path_in_words
+from library.listing import Listed
+from library.statistics import LibraryStatistics
 
 COLUMNS = (
     Column("title", "title", 0),
@@ -80,7 +83,7 @@ def facts(state: DocumentState, f16: int | None) -> str:
         f"kind      {document.media_type}",
         f"added     {moment_in_words(document.added_at)}",
         f"id        {document.short_id}",
-        *(f"file      {path}" for path in document.paths),
+        *(f"file      {path_in_words(path)}" for path in document.paths),
         *(f"warning   {warning}" for warning in document.warnings),
     ]
     return "\n".join(" ".join(line.splitlines()) for line in lines)
@@ -93,7 +96,32 @@ def stored_in_words(n_bytes: int, f16: int | None) -> str:
     return f"{bytes_in_words(n_bytes)} instead of {bytes_in_words(f16)} as f16 ({f16 / n_bytes:.1f}x smaller)"
 
 
-def selection_in_words(states: Sequence[DocumentState]) -> str:
-    """How many documents are shown, and their tokens."""
-    known = sum(state.n_tokens or 0 for state in states)
-    return f"{len(states):,} document{'' if len(states) == 1 else 's'}, {known:,} tokens"
+def statistics_in_words(found: LibraryStatistics) -> list[str]:
+    """What the library takes on the disk, and what does not stand as it should."""
+    words = []
+    if found.snapshot_bytes:
+        # Files that several snapshots share are counted once on the disk, so the ratio is of the rows.
+        sizes = [(profile.size_bytes, profile.f16_bytes) for profile in found.profiles]
+        known = all(f16 is not None for _, f16 in sizes)
+        stored, f16 = sum(size for size, _ in sizes), sum(f16 or 0 for _, f16 in sizes)
+        scale = found.snapshot_bytes / stored if stored else 0.0
+        words.append(
+            f"snapshots {stored_in_words(found.snapshot_bytes, round(f16 * scale) if known else None)}"
+        )
+    words.append(f"texts and index {bytes_in_words(found.stored_text_bytes + found.index_bytes)}")
+    n_stale = sum(profile.n_snapshots for profile in found.profiles if not profile.current)
+    if n_stale:
+        words.append(counted(n_stale, "stale snapshot"))
+    if found.n_failures:
+        words.append(f"{counted(found.n_failures, 'file')} could not be read (f)")
+    return words
+
+
+def unknown_row(document_id: str) -> Row:
+    """A document of which nothing is known yet but that it stands here."""
+    return Row(document_id, ("…",) + ("",) * (len(COLUMNS) - 1), "muted")
+
+
+def selection_in_words(listed: Listed) -> str:
+    """How many documents are listed, and their tokens."""
+    return f"{counted(len(listed.ids), 'document')}, {counted(listed.n_tokens, 'token')}"

@@ -20,6 +20,7 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from beyondrag.terminal_text import escaped
+from beyondrag.tui.wording import path_in_words
 
 MAX_ENTRIES = 5000
 """Of one folder that are looked at."""
@@ -40,7 +41,7 @@ class FolderTree(Tree[Path]):
     ]
 
     def __init__(self, start: Path, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(Text(escaped(str(start))), start, id=id)
+        super().__init__(Text(path_in_words(start)), start, id=id)
         self._listed: set[TreeNode[Path]] = set()
 
     def on_mount(self) -> None:

@@ -20,6 +20,7 @@ from beyondrag.tui.widgets.job_pane import JobPane, result_in_words
 from beyondrag.tui.widgets.outcome import Outcome
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.plan_pane import PlanPane
+from beyondrag.tui.wording import path_in_words
 
 Step = Literal["choose", "look", "plan", "job"]
 
@@ -162,7 +163,7 @@ class IngestFlow(Vertical):
         self.query_one(Outcome).put_away()
         self._plan_request = self._service.plan(paths)
         self.query_one(FolderPicker).clear()
-        self.query_one("#look-words", Plain).show(", ".join(str(path) for path in paths))
+        self.query_one("#look-words", Plain).show(", ".join(map(path_in_words, paths)))
         self._go("look")
         self.query_one("#look-stop", Button).focus()
 

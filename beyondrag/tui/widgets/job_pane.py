@@ -11,13 +11,13 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button, ProgressBar
 
-from beyondrag.quantities import bytes_in_words, seconds_in_words
+from beyondrag.quantities import bytes_in_words, counted, seconds_in_words
 from beyondrag.service.notices import Ingested
-from beyondrag.tui.ingest_job import IngestJob, Phase, VolumeLine
-from beyondrag.tui.problems import problem_in_words
+from beyondrag.tui.ingest_job import IngestJob, Phase, VolumeLine, VolumeState
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.problem_list import ProblemList
 from beyondrag.tui.widgets.rows_view import Column, Row, RowsView, Tone
+from beyondrag.tui.wording import problem_in_words
 
 _COLUMNS = (
     Column("name", "document", 0),
@@ -39,7 +39,13 @@ _TITLES: dict[Phase, str] = {
     "stopped": "Cancelled: what was finished is kept",
     "failed": "It could not go on: what was finished is kept",
 }
-_TONES: dict[str, Tone] = {"reading": "plain", "paused": "warn", "kept": "good", "stopped": "muted"}
+_TONES: dict[VolumeState, Tone] = {
+    "waits": "muted",
+    "reading": "plain",
+    "paused": "warn",
+    "kept": "good",
+    "stopped": "muted",
+}
 
 
 class JobPane(Vertical):
@@ -64,6 +70,9 @@ class JobPane(Vertical):
     class CancelAsked(Message):
         """Stop; what is finished is kept."""
 
+    class AskWanted(Message):
+        """It is done: on to the first question."""
+
     class MoreAsked(Message):
         """Something else shall be added."""
 
@@ -81,6 +90,7 @@ class JobPane(Vertical):
         with Horizontal():
             yield Button("Pause (space)", id="pause", compact=True)
             yield Button("Cancel (c)", id="cancel", variant="warning", compact=True)
+            yield Button("Ask now", id="ask-now", variant="success", compact=True)
             yield Button("Add more", id="more", variant="primary", compact=True)
 
     def show(self, job: IngestJob, *, can_read: bool) -> None:
@@ -91,9 +101,12 @@ class JobPane(Vertical):
         table = self.query_one("#volumes", RowsView)
         if job.generation != self._generation:
             self._generation = job.generation
-            table.show_rows([])
-        for line in job.take_changed():
+            table.show_rows([_row(line) for line in job.lines.values()])
+        changed = job.take_changed()
+        for line in changed:
             table.update_row(_row(line))
+        if changed:
+            self._follow(job, table)
         table.display = bool(job.lines)
         self.query_one("#job-title", Plain).show(_TITLES[job.phase])
         self.query_one("#job-words", Plain).show(_words(job) if can_read or not job.looked else _WAITS)
@@ -102,7 +115,13 @@ class JobPane(Vertical):
             self.query_one(ProblemList).show(job.problems)
         else:
             self.query_one(ProblemList).display = False
-        self._offer(job)
+        self._offer(job, can_read=can_read)
+
+    def _follow(self, job: IngestJob, table: RowsView) -> None:
+        """The cursor goes with the volume under way unless somebody has moved it."""
+        begun = [line.key for line in job.lines.values() if line.state != "waits"]
+        if begun and not table.has_focus:
+            table.move_to(begun[-1])
 
     def _show_bar(self, job: IngestJob) -> None:
         bar = self.query_one(ProgressBar)
@@ -114,15 +133,18 @@ class JobPane(Vertical):
         else:
             bar.update(total=None)
 
-    def _offer(self, job: IngestJob) -> None:
+    def _offer(self, job: IngestJob, *, can_read: bool) -> None:
         pause = self.query_one("#pause", Button)
         pause.display = job.phase in ("reading", "paused")
         pause.label = "Go on (space)" if job.phase == "paused" else "Pause (space)"
         self.query_one("#cancel", Button).display = job.running
         more = self.query_one("#more", Button)
         more.display = not job.running
-        if not job.running and self.screen.focused is None and self.screen.is_current:
-            more.focus()
+        ask = self.query_one("#ask-now", Button)
+        ask.display = can_read and job.phase == "done"
+        nowhere = self.screen.focused is None or not self.screen.focused.display
+        if not job.running and nowhere and self.screen.is_current:
+            (ask if ask.display else more).focus()
         if job.phase != self._phase:
             self._phase = job.phase
             self.refresh_bindings()
@@ -137,6 +159,8 @@ class JobPane(Vertical):
                 self.action_pause()
             case "cancel":
                 self.action_cancel()
+            case "ask-now":
+                self.post_message(self.AskWanted())
             case "more":
                 self.post_message(self.MoreAsked())
 
@@ -153,7 +177,9 @@ class JobPane(Vertical):
 
 def _row(line: VolumeLine) -> Row:
     tokens = f"{line.n_tokens:,}"
-    if line.state != "kept":
+    if line.state == "waits":
+        tokens = f"about {tokens}"
+    elif line.state != "kept":
         tokens = f"{line.done:,}/{tokens}"
     size = bytes_in_words(line.size_bytes) if line.size_bytes else "-"
     return Row(line.key, (line.name, tokens, size, line.state), _TONES[line.state])
@@ -185,10 +211,9 @@ def _words(job: IngestJob) -> str:
 
 def result_in_words(result: Ingested) -> str:
     """How an ingest ended."""
-    words = [f"{result.n_indexed:,} indexed", f"{result.n_read:,} read", f"{result.n_tokens:,} tokens"]
+    words = [f"{result.n_indexed:,} indexed", f"{result.n_read:,} read", counted(result.n_tokens, "token")]
     if result.seconds > 0 and result.n_tokens:
         words.append(f"{seconds_in_words(result.seconds)} altogether")
-    n = len(result.problems)
-    if n:
-        words.append(f"{n:,} file{'' if n == 1 else 's'} with problems")
+    if result.problems:
+        words.append(f"{counted(len(result.problems), 'file')} with problems")
     return " · ".join(words)

@@ -23,8 +23,8 @@ from beyondrag.service.notices import (
     Ready,
     TaskFailed,
 )
-from beyondrag.tui.problems import problem_in_words
 from beyondrag.tui.widgets.plain import Plain
+from beyondrag.tui.wording import problem_in_words
 
 
 class ModelPane(Vertical):

@@ -8,8 +8,8 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from beyondrag.service.notices import Problem
-from beyondrag.tui.problems import problem_in_words
 from beyondrag.tui.widgets.plain import Plain
+from beyondrag.tui.wording import problem_in_words
 
 _MAX_LINES = 500
 

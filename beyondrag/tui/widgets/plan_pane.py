@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -11,10 +12,13 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button
 
-from beyondrag.quantities import bytes_in_words, seconds_in_words
+from beyondrag.quantities import bytes_in_words, counted, seconds_in_words
 from beyondrag.service.notices import Plan
+from beyondrag.tui.safe_text import safe_line
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.problem_list import ProblemList
+from beyondrag.tui.wording import path_in_words
+from ingest.scan import ignored_in_words
 
 
 class PlanPane(Vertical):
@@ -54,7 +58,7 @@ class PlanPane(Vertical):
     def show(self, plan: Plan) -> None:
         """Show a plan; the cursor stands on what is most likely wanted."""
         self._plan = plan
-        self.query_one("#plan-title", Plain).show(", ".join(str(path) for path in plan.paths))
+        self.query_one("#plan-title", Plain).show(", ".join(map(path_in_words, plan.paths)))
         self.query_one("#plan-words", Plain).show("\n".join(plan_in_words(plan)))
         problems = self.query_one(ProblemList)
         problems.show(plan.problems)
@@ -106,7 +110,7 @@ def plan_in_words(plan: Plan) -> list[str]:
     counts = [f"{n:,} {state}" for state, n in plan.files if n]
     lines = ["files     " + (", ".join(counts) or "none that can be read")]
     if plan.n_volumes or plan.n_tokens:
-        cost = f"{plan.n_volumes:,} volumes, {plan.n_tokens:,} tokens"
+        cost = f"{counted(plan.n_volumes, 'volume')}, {counted(plan.n_tokens, 'token')}"
         if plan.size_bytes:
             cost += f", {bytes_in_words(plan.size_bytes)} of snapshots"
         lines.append(f"to read   {cost}")
@@ -118,7 +122,13 @@ def plan_in_words(plan: Plan) -> list[str]:
                 else f"about {seconds_in_words(plan.seconds)}, once; questions are answered in between"
             )
         )
+    if plan.ignored:
+        lines.append("left out  " + _ignored_in_words(plan.ignored))
     if plan.problems:
-        n = len(plan.problems)
-        lines.append(f"problems  {n:,} file{'' if n == 1 else 's'}")
+        lines.append(f"problems  {counted(len(plan.problems), 'file')}")
     return lines
+
+
+def _ignored_in_words(ignored: Sequence[tuple[str, int]]) -> str:
+    """By which rules: "3 hidden, 1 by default, 2 by .gitignore"."""
+    return ignored_in_words({safe_line(kind, 60): n for kind, n in ignored})

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from beyondrag.service.notices import FileProblem
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.rows_view import Column, Row, RowsView
+from beyondrag.tui.wording import path_in_words
 
 _COLUMNS = (
     Column("file", "file", 28),
@@ -62,6 +63,10 @@ class ProblemList(Vertical):
         problem = self._problems.get(key or "")
         words = ""
         if problem is not None:
-            lines = [problem.path, *([f"try: {problem.remedy}"] if problem.remedy else []), problem.reason]
+            lines = [
+                path_in_words(problem.path),
+                *([f"try: {problem.remedy}"] if problem.remedy else []),
+                problem.reason,
+            ]
             words = "\n".join(lines)
         self.query_one(Plain).show(words)

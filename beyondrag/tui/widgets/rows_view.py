@@ -105,6 +105,17 @@ class RowsView(ScrollView, can_focus=True):
         def control(self) -> RowsView:
             return self.rows
 
+    class Viewed(Message):
+        """Other rows came into view: those at places first .. after-1."""
+
+        def __init__(self, rows: RowsView, first: int, after: int) -> None:
+            super().__init__()
+            self.rows, self.first, self.after = rows, first, after
+
+        @property
+        def control(self) -> RowsView:
+            return self.rows
+
     class HeaderClicked(Message):
         """A click on the title of a column."""
 
@@ -123,12 +134,19 @@ class RowsView(ScrollView, can_focus=True):
         self._places: dict[str, int] = {}
         self._cursor = 0
         self._sorted_by: tuple[str, bool] | None = None
+        self._viewed = (0, 0)
 
     # ------------------------------------------------------------------------- content
 
     @property
     def rows(self) -> Sequence[Row]:
         return self._rows
+
+    @property
+    def viewed(self) -> tuple[int, int]:
+        """The places first .. after-1 that are in view, whether or not there are so many rows."""
+        first = round(self.scroll_y)
+        return first, first + self.size.height
 
     @property
     def cursor_key(self) -> str | None:
@@ -146,7 +164,9 @@ class RowsView(ScrollView, can_focus=True):
         self.refresh()
         if self.cursor_key != before:
             self.post_message(self.Highlighted(self, self.cursor_key))
+        self._viewed = (0, 0)
         self.call_after_refresh(self._keep_cursor_in_view)  # only then it is known how far one can scroll
+        self.call_after_refresh(self._tell_view)
 
     def update_row(self, row: Row) -> None:
         """Show a row again that has changed, or add it; a cursor at the end stays at the end."""
@@ -212,7 +232,20 @@ class RowsView(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._keep_cursor_in_view()
+        self._tell_view()
         self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._tell_view()
+
+    def _tell_view(self) -> None:
+        """Say so when other rows are in view than when it was last said."""
+        first = min(round(self.scroll_y), len(self._rows))
+        viewed = first, min(first + self.size.height, len(self._rows))
+        if viewed != self._viewed:
+            self._viewed = viewed
+            self.post_message(self.Viewed(self, *viewed))
 
     def on_click(self, event: events.Click) -> None:
         line = event.y

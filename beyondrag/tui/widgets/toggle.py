@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from beyondrag.tui.widgets.plain import Plain
 
@@ -18,6 +19,17 @@ class Toggle(Plain, can_focus=True):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "switch", "Switch")]
 
+    class Changed(Message):
+        """A person switched it."""
+
+        def __init__(self, toggle: Toggle) -> None:
+            super().__init__()
+            self.toggle = toggle
+
+        @property
+        def control(self) -> Toggle:
+            return self.toggle
+
     def __init__(self, label: str, value: bool, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__("", id=id)
         self._label = label
@@ -27,10 +39,15 @@ class Toggle(Plain, can_focus=True):
         """Show the value."""
         self._draw()
 
+    def put(self, value: bool) -> None:
+        """Set it; nobody is told."""
+        self.value = value
+        self._draw()
+
     def action_switch(self) -> None:
         """From a key."""
-        self.value = not self.value
-        self._draw()
+        self.put(not self.value)
+        self.post_message(self.Changed(self))
 
     def on_click(self) -> None:
         """From a mouse."""

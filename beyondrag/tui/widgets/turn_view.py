@@ -21,7 +21,6 @@ from beyondrag.events import (
 )
 from beyondrag.service.interface import Turn, quote_sources
 from beyondrag.service.notices import Asked, Problem, WhatWasRead
-from beyondrag.tui.problems import problem_in_words
 from beyondrag.tui.safe_text import plain, safe_line
 from beyondrag.tui.widgets.answer_view import AnswerView
 from beyondrag.tui.widgets.plain import Plain
@@ -33,6 +32,7 @@ from beyondrag.tui.wording import (
     cost_in_words,
     left_out_in_words,
     page_in_words,
+    problem_in_words,
 )
 
 _PASSAGE_LIMIT = 160

@@ -1,0 +1,226 @@
+"""The app on the real service with the small model: how quick the screen stays, and what may go wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import NARROW, WIDE, sees, settle, shown, until
+from lag import LagMeter
+from textual.pilot import Pilot
+
+from beyondrag.service.service import EngineService
+from beyondrag.settings import Settings
+from beyondrag.tui.app import BeyondragApp
+from beyondrag.tui.config import TuiConfig
+from beyondrag.tui.idle_collector import no_full_collections
+from beyondrag.tui.screens.source import SourceScreen
+from beyondrag.turn import AskOptions
+from kvfiles.errors import DecodeError
+from kvfiles.runtime.context import Context
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+PATIENCE_S = 120.0
+HARBOUR = "Harbour report\n\nThe keeper at Skerry Point was 48 years old.\nThe lamp is lit at dusk.\n"
+QUESTION = "How old was the keeper at Skerry Point?"
+LONG = AskOptions(max_tokens=200, check=False)
+
+
+def school(n_lines: int) -> str:
+    """About 22 tokens a line."""
+    return "School log\n\n" + "".join(
+        f"On day {number} the bell of Fern Hill rang {number % 7 + 3} times before noon.\n"
+        for number in range(n_lines)
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path, small_model_path: Path) -> Settings:
+    """An empty library; one thread reads, so that another can draw."""
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "harbour.txt").write_text(HARBOUR)
+    return Settings(tmp_path / "library", tmp_path / "models", str(small_model_path), 2048, 1, "k4v4", "f16")
+
+
+@asynccontextmanager
+async def opened(settings: Settings, size: tuple[int, int] = NARROW) -> AsyncIterator[Pilot[int]]:
+    """The app with a model that is open and a library that holds `documents`, read."""
+    with no_full_collections():
+        app = BeyondragApp(EngineService(settings), TuiConfig())
+        app.animation_level = "none"
+        try:
+            async with app.run_test(size=size, notifications=True) as pilot:
+                await until(pilot, lambda: app.status.model and not app.status.engine, PATIENCE_S)
+                yield pilot
+        finally:
+            app.close_service()
+
+
+async def ingest(pilot: Pilot[int], folder: Path) -> None:
+    """Through the screens, as a person does it; comes back when reading has begun or ended."""
+    app = pilot.app
+    assert isinstance(app, BeyondragApp)
+    await pilot.press("f4")
+    await until(pilot, lambda: app.current_mode == "ingest")
+    if "Ask now" in shown(pilot):
+        await pilot.click("#more")
+    await sees(pilot, "Which folder shall be read?", PATIENCE_S)
+    app.screen.query_one("#path").focus()
+    await pilot.press(*str(folder), "enter")
+    await sees(pilot, "Read them now", PATIENCE_S)
+    await pilot.press("enter")
+    await until(pilot, lambda: app.status.work or "Ask now" in shown(pilot), PATIENCE_S)
+
+
+async def read_all(pilot: Pilot[int], folder: Path) -> None:
+    await ingest(pilot, folder)
+    await sees(pilot, "Ask now", PATIENCE_S)
+    await pilot.press("f2", "escape", "f2")
+    await pilot.press("i")
+
+
+async def ask(pilot: Pilot[int], question: str = QUESTION) -> None:
+    await pilot.press(*question, "enter")
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The worst of one go through: see `LagMeter`."""
+
+    prefilling: LagMeter
+    answering: LagMeter
+
+    @property
+    def worst_s(self) -> float:
+        meters = (self.prefilling, self.answering)
+        return max(max(meter.busy_s, meter.late_s) for meter in meters)
+
+
+async def measured(pilot: Pilot[int], folder: Path, n_lines: int) -> Lag:
+    """A document is read, the person looks around, then asks: the reading is set aside, a snapshot is
+    attached, the answer streams, the reading goes on."""
+    app = pilot.app
+    assert isinstance(app, BeyondragApp)
+    (folder / "school.txt").write_text(school(n_lines))
+    await pilot.press("f2", "ctrl+n")
+    await ingest(pilot, folder)
+    with LagMeter(pilot) as prefilling:
+        for key in ("f4", "f3", "down", "up", "s", "f5", "f6", "f2"):
+            await pilot.press(key)
+            await pilot.pause(0.15)
+    with LagMeter(pilot) as answering:
+        await ask(pilot)
+        await sees(pilot, "attached", PATIENCE_S)
+        await sees(pilot, "first token", PATIENCE_S)
+    await until(pilot, lambda: not app.status.work, PATIENCE_S)
+    return Lag(prefilling, answering)
+
+
+async def test_no_frame_takes_100_ms_while_the_model_works(settings: Settings, tmp_path: Path) -> None:
+    """What is measured: see `LagMeter`.  Every area was visited before: a first visit builds its widgets."""
+    folder = tmp_path / "documents"
+    async with opened(settings) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        await read_all(pilot, folder)
+        app.ask_screen._choose(LONG)
+        for key in ("f3", "f4", "f5", "f6", "f2"):
+            await pilot.press(key)
+            await settle(pilot)
+        found: list[Lag] = []
+        while len(found) < 3 and all(lag.worst_s >= 0.1 for lag in found):  # others use the machine too
+            found.append(await measured(pilot, folder, 80 + len(found)))
+        print(*found, sep="\n")
+        best = min(found, key=lambda lag: lag.worst_s)
+        assert min(best.prefilling.n_ticks, best.answering.n_ticks) > 50
+        assert best.worst_s < 0.1
+
+
+async def test_a_model_that_dies_in_the_middle_of_an_answer(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, died = Context.decode, False
+
+    async with opened(settings, WIDE) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+
+        def dying(self: Context, tokens: Any, *arguments: Any, **options: Any) -> Any:
+            nonlocal died
+            turn = app.ask_screen._turn
+            if turn is not None and turn.written and not died:
+                died = True
+                raise DecodeError("llama.cpp could not go on", subject="the model", remedy="ask again")
+            return decode(self, tokens, *arguments, **options)
+
+        app.ask_screen._choose(LONG)
+        await read_all(pilot, tmp_path / "documents")
+        monkeypatch.setattr(Context, "decode", dying)
+        await ask(pilot)
+        await sees(pilot, "llama.cpp could not go on", PATIENCE_S)
+        turn = app.ask_screen._turn
+        assert turn is not None
+        assert turn.written, "what was written stays"
+        await until(pilot, lambda: not app.status.engine, PATIENCE_S)  # opened anew
+        await ask(pilot)
+        await sees(pilot, "first token", PATIENCE_S)
+
+
+async def test_a_library_that_is_removed_under_the_app_and_put_back(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with opened(settings) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        app.ask_screen._choose(AskOptions(max_tokens=8, check=False))
+        await read_all(pilot, tmp_path / "documents")
+        shutil.move(settings.library, tmp_path / "away")
+        await ask(pilot)
+        await sees(pilot, "the library is gone", PATIENCE_S)
+        for key in ("f3", "f5", "f2"):
+            await pilot.press(key)
+            await settle(pilot)
+        assert app.is_running
+        assert not settings.library.exists(), "nothing is made in its place"
+        shutil.move(tmp_path / "away", settings.library)
+        await pilot.press("ctrl+n")
+        await ask(pilot)
+        await sees(pilot, "first token", PATIENCE_S)
+
+
+async def test_resizing_while_the_model_writes(settings: Settings, tmp_path: Path) -> None:
+    async with opened(settings) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        app.ask_screen._choose(LONG)
+        await read_all(pilot, tmp_path / "documents")
+        await ask(pilot)
+        await until(
+            pilot, lambda: app.ask_screen._turn is not None and app.ask_screen._turn.written, PATIENCE_S
+        )
+        for size in ((120, 40), (30, 8), (200, 60), NARROW):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.ask_screen._request is None, PATIENCE_S)
+        await settle(pilot)
+        assert "Stopped; this was not checked." in shown(pilot) or "first token" in shown(pilot)
+
+
+async def test_a_person_reads_the_source_of_an_answer(settings: Settings, tmp_path: Path) -> None:
+    """The whole way with a real answer: whatever the small model says, what it read can be checked."""
+    async with opened(settings) as pilot:
+        await read_all(pilot, tmp_path / "documents")
+        await ask(pilot)
+        await sees(pilot, "first token", PATIENCE_S)
+        await pilot.press("ctrl+r")
+        await sees(pilot, "snapshot k4v4", PATIENCE_S)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SourceScreen))
+        await sees(pilot, "The keeper at Skerry Point was 48 years old.", PATIENCE_S)
