@@ -34,6 +34,7 @@ def test_the_help_lists_the_suites_that_are_there(capfd: pytest.CaptureFixture[s
         "fidelity",
         "recall",
         "drift",
+        "injection",
         "make-questions",
         "report",
     ]
