@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from beyondrag.answering import ReadDocument
 from beyondrag.asking import reply_room
+from beyondrag.errors import UsageError
 from beyondrag.desk import Desk
 from beyondrag.events import ChosenDocument, Source
 from beyondrag.evidence import FoldedText
@@ -55,7 +56,10 @@ class Chooser:
         self._exact, self._relocatable = exact, relocatable
 
     def choose(self, query: Query, pinned: Sequence[DocumentRecord]) -> Choice:
-        """The `pinned` documents, or else the best of the search, as many as fit the context."""
+        """The `pinned` documents, or else the best of the search, as many as fit the context.
+
+        Raises UsageError when question and reply take the whole context.
+        """
         desk = self._desk
         n_question = self.question_tokens(query)
         if pinned:
@@ -63,7 +67,15 @@ class Chooser:
         else:
             found = find(desk.library, query.search, self._top_k)
         taken = len(desk.prefix) + n_question + reply_room(len(found.hits), self._max_tokens)
-        selection = select(found.hits, self._volumes, desk.context.n_ctx - taken)
+        room = desk.context.n_ctx - taken
+        if found.hits and room <= 0:
+            raise UsageError(
+                f"question and reply may take {taken:,} of the context's {desk.context.n_ctx:,} tokens: "
+                "nothing is left for documents",
+                subject=query.asked,
+                remedy="ask for a shorter answer or fewer documents, or use a larger context",
+            )
+        selection = select(found.hits, self._volumes, room)
         aside = tuple(f"{name}: it holds less of what the question names" for name in found.dropped)
         return self.described(selection, aside)
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Python drops what is raised in a finaliser or a callback of the garbage collector: the limit asks again.
+_AGAIN_S = 0.05
+
 
 class TooSlow(BaseException):
     """The time is used up.  No `Exception`: a library that catches these must not go on."""
@@ -24,10 +27,11 @@ def processor_time(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGPROF, _raise)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
+        signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
         yield
     finally:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)  # first: what is on its way must not fall in here
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
 

@@ -170,11 +170,11 @@ def test_a_document_that_holds_less_of_what_the_question_names_is_left_out_in_wo
     assert chosen.left_out == ("bakery.txt: it holds less of what the question names",)
 
 
-def test_no_room_at_all_is_an_abstention_with_a_reason(engine: Engine) -> None:
-    answer = answer_of(engine, options=AskOptions(max_tokens=4000))
-    assert answer.abstained
-    assert answer.documents == ()
-    assert "do not fit" in answer.left_out[0]
+def test_no_room_at_all_is_refused_with_a_remedy(engine: Engine) -> None:
+    with pytest.raises(UsageError, match="nothing is left for documents") as refused:
+        answer_of(engine, options=AskOptions(max_tokens=4000))
+    assert "shorter answer" in (refused.value.remedy or "")
+    assert answer_of(engine, options=BRIEF).documents
 
 
 def test_nothing_found_is_an_abstention(engine: Engine) -> None:

@@ -77,6 +77,8 @@ def test_words_that_the_fixed_form_lacks_are_not_given_up() -> None:
     assert with_columns(plain, fixed) == plain
 
 
+# Hypothesis looks on when memory is collected, and what is raised there is dropped with a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_page_drawn_to_waste_time_is_read_plainly_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.parsers.pdf_pages._MAX_FIXED_S", 0.3)
     far = b"BT /F1 11 Tf 50 700 Td " + b"(a) Tj 90000 0 Td " * 8_000 + b"ET"
