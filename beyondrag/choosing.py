@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from beyondrag.answering import ReadDocument
 from beyondrag.asking import reply_room
-from beyondrag.errors import UsageError
 from beyondrag.desk import Desk
+from beyondrag.errors import UsageError
 from beyondrag.events import ChosenDocument, Source
 from beyondrag.evidence import FoldedText
 from beyondrag.query import Query

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kvfiles.errors import SnapshotError, StorageError
-from kvfiles.kernels import best
-from kvfiles.snapshot import Snapshot
+from library.kvcheck import values_per_token
 from library.records import SnapshotRecord
 
 _F16_BYTES = 2
@@ -36,10 +34,5 @@ _TRIES = 3
 
 
 def _values_per_token(records: list[SnapshotRecord]) -> int | None:
-    for record in records[:_TRIES]:
-        try:
-            with Snapshot(record.path, best()) as snapshot:
-                return snapshot.header.shape.values_per_token
-        except (SnapshotError, StorageError):
-            continue
-    return None
+    found = (values_per_token(record.path) for record in records[:_TRIES])
+    return next((n_values for n_values in found if n_values is not None), None)

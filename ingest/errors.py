@@ -50,6 +50,7 @@ FAILURE_CODES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "ingest again when nothing writes to it any more",
         ),
         "no-permission": ("it may not be read", "give yourself permission to read it (chmod u+r FILE)"),
+        "members": ("not all of its messages could be read", "check that it is a mailbox, and what wrote it"),
         "unsupported": ("files of this kind cannot be read", "convert it to text, Markdown or PDF"),
     }
 )

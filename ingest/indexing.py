@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from ingest.errors import ParseFailure
+from ingest.left_out import is_over, note_left_out
 from ingest.looking import PASSING, Look, look
 from ingest.outcomes import FileOutcome, FileState, IndexReport, ParsedOutcome, Tally
 from ingest.parsers import is_container
 from ingest.parsers.base import Limits
+from ingest.sandbox import ParsedFile
 from ingest.scan import ScannedFile, ScanResult, scan
 from kvfiles.errors import Cancelled
 from library.errors import DocumentNotFound
-from library.records import FailureRecord, SourceFile
+from library.records import NEVER_TRIED, FailureRecord, SourceFile
 from library.store import Library
 
-__all__ = ["FileOutcome", "FileState", "IndexReport", "ParsedOutcome", "index", "look", "only_file"]
+__all__ = [
+    "FileOutcome",
+    "FileState",
+    "IndexReport",
+    "ParsedOutcome",
+    "index",
+    "look",
+    "only_file",
+    "title_of",
+]
 
 COMMIT_EVERY = 2_000
 COMMIT_EVERY_S = 20.0
 """The search index learns of new documents after so many files or seconds: each time costs it a tenth of a
 second.  What it has not learned yet is in the catalogue, and found there after a crash."""
+MAX_MEMBER_FAILURES = 1_000
+"""Of one container; of more, only the number is noted: a mailbox may hold a million damaged messages."""
 
 
 def index(
@@ -38,9 +52,11 @@ def index(
 ) -> IndexReport:
     """Bring `library` up to date with `paths`: text and search index, no model needed.
 
-    Must run inside `library.writing()`.  Files that went away, or that a rule leaves out now, are marked, and
-    removed with `prune`.  `on_file` is told of each file, and each member of a container, when it is durably
-    recorded: the outcome, how many there were so far, and of how many that are known of.
+    Must run inside `library.writing()`.  Files that cannot be read get a row in `library.failures()`, also
+    those that the scan left out unopened (see `ingest.left_out`).  Files that went away, or that a rule
+    leaves out now, are marked, and removed with `prune`.  `on_file` is told of each file, and each member of
+    a container, when it is durably recorded: the outcome, how many there were so far, and of how many that
+    are known of.
     Raises PathProblem, NothingToIngest (unless something went away below the paths), Cancelled
     (what was indexed so far is kept), StorageError.
     """
@@ -48,6 +64,7 @@ def index(
     found = scan(paths, limits, no_ignore=no_ignore)
     folders = [os.path.abspath(path) for path in paths]  # noqa: PTH100  (as `scan` does; links stay)
     gone = _Gone(library, folders, found)
+    listed = note_left_out(library, found.skipped)
     if not found.files and not gone:
         found.require_files()
     recorder = _Recorder(library)
@@ -67,7 +84,7 @@ def index(
                     on_file(seen.outcome, n_told, len(found.files) + looking.n_listed)
             if cancelled is not None and cancelled():
                 raise Cancelled("stopped; everything indexed so far is kept")
-    gone.mark()
+    gone.mark(listed)
     if prune:
         for folder in folders:
             library.prune_missing(folder)
@@ -93,6 +110,7 @@ class _Recorder:
         self._library = library
         self._container = ""
         self._is_incomplete = False
+        self._n_failed_members = 0
         self._n_uncommitted = 0
         self._committed_at = time.monotonic()
 
@@ -120,6 +138,8 @@ class _Recorder:
             self._forget_members(seen)
         if outcome.failure is not None:
             self._record_failure(seen)
+            if outcome.container is None and is_container(seen.file.parser):
+                self._note_members(str(outcome.path))  # what was read of it is as good as any other document
         elif seen.parsed is not None:
             self._record_document(seen)
         elif outcome.document_id is not None:
@@ -129,7 +149,7 @@ class _Recorder:
 
     def _begin(self, container: str) -> None:
         if container != self._container:
-            self._container, self._is_incomplete = container, False
+            self._container, self._is_incomplete, self._n_failed_members = container, False, 0
             self._library.containers.begin(container)
 
     def _finish(self, seen: ParsedOutcome) -> None:
@@ -140,8 +160,14 @@ class _Recorder:
             self._begin(path)
             if not self._is_incomplete:
                 self.n_missing_members += containers.finish(_source(seen.file))
+            if self._n_failed_members > MAX_MEMBER_FAILURES:
+                detail = f"{self._n_failed_members:,}; the first {MAX_MEMBER_FAILURES:,} of them are listed"
+                self._note_failure(path, NEVER_TRIED, 0, ParseFailure("members", detail=detail))
         self._container = ""
-        self.document_ids.update(dict.fromkeys(containers.document_ids(path)))
+        self._note_members(path)
+
+    def _note_members(self, container: str) -> None:
+        self.document_ids.update(dict.fromkeys(self._library.containers.document_ids(container)))
 
     def _forget_members(self, seen: ParsedOutcome) -> None:
         """A container that became a single document.  (One that cannot be read may still be one.)"""
@@ -153,10 +179,16 @@ class _Recorder:
         # The failure of a member carries the time of its container: it is noted anew whenever it is met.
         if outcome.failure is None or not (seen.tried or outcome.container):
             return
-        path, failure = str(outcome.path), outcome.failure
+        if outcome.container is not None:
+            self._n_failed_members += 1
+            if self._n_failed_members > MAX_MEMBER_FAILURES:
+                return
+        path = str(outcome.path)
         if self._library.source(path) is not None:  # its old text no longer stands in the file
             self._library.mark_missing(path)
-        size, mtime_ns = seen.file.size, seen.file.mtime_ns
+        self._note_failure(path, seen.file.size, seen.file.mtime_ns, outcome.failure)
+
+    def _note_failure(self, path: str, size: int, mtime_ns: int, failure: ParseFailure) -> None:
         self._library.record_failure(
             FailureRecord(path, size, mtime_ns, failure.code, failure.message, failure.remedy, time.time())
         )
@@ -175,19 +207,10 @@ class _Recorder:
                 pass
             else:
                 return
-        title = parsed.title if outcome.state is not FileState.UNCHANGED else self._title(seen)
+        title = parsed.title
+        if outcome.state is FileState.UNCHANGED:
+            title = title_of(self._library, parsed, source.path)
         self._library.add(parsed.document_id, source, title, parsed.media_type, parsed.text, parsed.warnings)
-
-    def _title(self, seen: ParsedOutcome) -> str:
-        """The title of a document whose file was parsed again with the same bytes: only the file that gives
-        the document its name may change it, or copies under other names would take turns."""
-        parsed = seen.parsed
-        assert parsed is not None
-        try:
-            document = self._library.document(parsed.document_id)
-        except DocumentNotFound:  # removed since the scan
-            return parsed.title
-        return parsed.title if document.path == str(seen.outcome.path) else document.title
 
     def _note_return(self, seen: ParsedOutcome, document_id: str) -> None:
         """A file that was away and came back unchanged is not missing any more: --prune must not take it."""
@@ -198,6 +221,16 @@ class _Recorder:
         document = self._library.document(document_id)
         if document.missing or len(document.paths) > 1:  # of several, any may be the one that was away
             self._library.touch(source)
+
+
+def title_of(library: Library, parsed: ParsedFile, path: str) -> str:
+    """The title of a document whose file at `path` was parsed again with the same bytes: only the file that
+    gives the document its name may change it, or copies under other names would take turns."""
+    try:
+        document = library.document(parsed.document_id)
+    except DocumentNotFound:  # removed since the scan
+        return parsed.title
+    return parsed.title if document.path == path else document.title
 
 
 class _Gone:
@@ -225,8 +258,9 @@ class _Gone:
         """Files and containers; the members of a container that is gone are not named."""
         return tuple(sorted((*self._files, *self._containers)))
 
-    def mark(self) -> None:
-        """Mark them as missing, and forget the failures of files that are gone."""
+    def mark(self, left_out: Collection[str]) -> None:
+        """Mark them as missing, and forget the failures of files that are gone or, when it was the scan that
+        left them out, are not among the `left_out` any more."""
         library = self._library
         for folder in self._folders:
             self._known.update(library.containers.below(folder))
@@ -236,12 +270,11 @@ class _Gone:
             for path in self._containers:
                 library.containers.forget(path)
             for failure in library.failures():
-                if (
-                    _lies_below(failure.path, self._folders)
-                    and not self._is_member(failure.path)
-                    and self._is_gone(failure.path)
-                ):
-                    library.clear_failure(failure.path)
+                path = failure.path
+                if not _lies_below(path, self._folders) or self._is_member(path):
+                    continue
+                if self._is_gone(path) or is_over(failure, left_out):
+                    library.clear_failure(path)
 
     def _is_member(self, path: str) -> bool:
         """Whether it is part of a container: those are marked when that is gone through."""

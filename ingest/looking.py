@@ -71,7 +71,6 @@ class Look:
         self._files = files
         self._retry_failed = retry_failed
         self._limits = limits or Limits()
-        self._failures = {f.path: f for f in library.failures()} if library else {}
         self._new: set[str] = set()
         self._parsers: ParallelParsers[_Known] = ParallelParsers(self._limits, _weight)
 
@@ -129,17 +128,19 @@ class Look:
                 if page is None:  # one document, whatever its name says
                     yield self._file(file)
                     return
-                n_members += len(page.members)
+                taken = page.members[: self._limits.max_members - n_members]
+                n_members += len(taken)
                 if not n_members:
                     raise ParseFailure("empty", subject=file.path)
-                if n_members > self._limits.max_members:
+                self.n_listed += len(taken)
+                yield from self._members(file, taken)
+                if len(taken) < len(page.members):
                     raise ParseFailure(
                         "too-large",
                         subject=file.path,
-                        detail=f"more than {self._limits.max_members:,} messages: the rest was not read",
+                        detail=f"more than {n_members:,} messages: the rest was not read",
+                        remedy="split the mailbox into smaller ones, for example one a year",
                     )
-                self.n_listed += len(page.members)
-                yield from self._members(file, page.members)
                 offset = page.next_offset
         except ParseFailure as failure:
             yield Ready(_failed(file, file.path, failure))
@@ -151,11 +152,10 @@ class Look:
         held: dict[str, str] = {}
         if self._library:
             held = self._library.containers.held(str(file.path), [member.digest for member in members])
+        any_failed = self._library is not None and bool(self._library.failures(str(file.path)))
         for member in members:
             path = held.get(member.digest)
-            before = (
-                self._failed_before(os.fspath(_member_path(file, member, ""))) if self._failures else None
-            )
+            before = self._failed_before(os.fspath(_member_path(file, member, ""))) if any_failed else None
             if path is not None:
                 outcome = FileOutcome(Path(path), FileState.UNCHANGED, member.digest, container=file.path)
                 yield Ready(ParsedOutcome(file, outcome, tried=False))
@@ -195,7 +195,9 @@ class Look:
 
         `file` is None for a member: one of the same path has the same content.
         """
-        failed = None if self._retry_failed else self._failures.get(path)
+        if self._retry_failed or self._library is None:
+            return None
+        failed = next((failure for failure in self._library.failures(path) if failure.path == path), None)
         if failed is None or (file and (failed.size, failed.mtime_ns) != (file.size, file.mtime_ns)):
             return None
         if failed.code in PASSING or failed.code not in FAILURE_CODES:
@@ -204,8 +206,11 @@ class Look:
 
     def _is_retried(self, container: str) -> bool:
         """Whether members of this container failed and are to be tried again."""
-        below = container + os.sep
-        return self._retry_failed and any(path.startswith(below) for path in self._failures)
+        return (
+            self._retry_failed
+            and self._library is not None
+            and any(failure.path != container for failure in self._library.failures(container))
+        )
 
 
 def _listing(file: ScannedFile, offset: int) -> Callable[[ParserPool], MemberPage | None]:

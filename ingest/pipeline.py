@@ -29,18 +29,6 @@ class PendingVolume:
     n_volumes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingProgress:
-    """Where reading stands: tokens of this volume, tokens of all, and what is under way."""
-
-    pending: PendingVolume
-    index: int
-    n_pending: int
-    volume_tokens: int
-    done_tokens: int
-    total_tokens: int
-
-
 def volume_title(title: str, label: str, n_volumes: int) -> str:
     """The title that stands before a volume: the document's own, with the part when there are several."""
     return title if n_volumes == 1 else f"{title} ({label})"
@@ -148,30 +136,3 @@ def read_volume(
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
-
-
-def read_all(
-    library: Library,
-    pending: list[PendingVolume],
-    profile: ReadingProfile,
-    reader: Reader,
-    *,
-    on_progress: Callable[[ReadingProgress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> int:
-    """Read every pending volume in order; returns the number of tokens read.
-
-    Each finished volume is kept at once, so that a stop or a crash loses only the one under way.
-    """
-    total = sum(p.volume.n_tokens for p in pending)
-    done = 0
-    for index, item in enumerate(pending):
-
-        def report(n: int, item: PendingVolume = item, index: int = index, before: int = done) -> None:
-            if on_progress is not None:
-                on_progress(ReadingProgress(item, index, len(pending), n, before + n, total))
-
-        report(0)
-        record = read_volume(library, item, profile, reader, on_slice=report, cancelled=cancelled)
-        done += record.n_tokens
-    return done

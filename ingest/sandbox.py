@@ -26,7 +26,7 @@ from ingest.parsers.base import Limits, Member, MemberPage
 from ingest.scan import ScannedFile
 from library.records import DocumentText, PageSpan
 
-FILES_PER_CHILD = 500
+FILES_PER_CHILD = 2_000
 START_TIMEOUT_S = 60.0
 DEFAULT_LIMITS = Limits()
 T = TypeVar("T")

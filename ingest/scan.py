@@ -239,7 +239,12 @@ class _Walk:
         if path in self.files or path in self.skipped:
             return
         if not stat.S_ISREG(status.st_mode):
-            self._skip(path, "special", "a pipe, socket or device", "name regular files")
+            self._skip(
+                path,
+                "special",
+                "a pipe, socket or device",
+                "take it out of the folder; only files can be read",
+            )
             return
         parser = parser_for_suffix(os.path.splitext(path)[1])  # noqa: PTH122
         if parser is None:
@@ -251,7 +256,7 @@ class _Walk:
         if status.st_size > max_bytes:
             reason, remedy = FAILURE_CODES["too-large"]
             sizes = f"{status.st_size / 1e6:,.0f} MB, the limit is {max_bytes / 1e6:,.0f} MB"
-            self._skip(path, "too-large", f"{reason} ({sizes})", remedy)
+            self._skip(path, "too-large", f"{reason} ({sizes})", f"{remedy}, or raise the limit (--max-size)")
         else:
             self._inodes.add((status.st_dev, status.st_ino))
             self.files[path] = ScannedFile(Path(path), status.st_size, status.st_mtime_ns, parser.name)

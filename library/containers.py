@@ -17,9 +17,12 @@ from typing import Any
 
 import orjson
 
+from library.below import at_or_below, bounds
 from library.catalogue import Catalogue
 from library.documents import Documents
 from library.records import SourceFile
+
+_CONTAINERS = "SELECT path FROM containers "
 
 
 class Containers:
@@ -42,16 +45,15 @@ class Containers:
         known = int(str(rows[0][2]))
         present = self._catalogue.read(
             "SELECT count(*) FROM sources WHERE NOT missing AND path >= :first AND path < :last",
-            _range(container.path),
+            bounds(container.path),
         )
         return known if int(str(present[0][0])) == known else None
 
     def below(self, folder: str) -> list[str]:
         """The paths of the known containers at or below a folder."""
+        condition, scope = at_or_below(folder)
         rows: Sequence[Sequence[Any]] = self._catalogue.read(
-            "SELECT path FROM containers "
-            "WHERE path = :folder OR (path >= :first AND path < :last) ORDER BY path",
-            {"folder": os.fsencode(folder.rstrip(os.sep)), **_range(folder)},
+            _CONTAINERS + "WHERE " + condition + " ORDER BY path", scope
         )
         return [os.fsdecode(path) for (path,) in rows]
 
@@ -60,7 +62,7 @@ class Containers:
         rows: Sequence[Sequence[Any]] = self._catalogue.read(
             "SELECT document_id, path FROM sources "
             "WHERE document_id IN (SELECT value FROM json_each(:ids)) AND path >= :first AND path < :last",
-            {"ids": orjson.dumps(list(document_ids)).decode(), **_range(path)},
+            {"ids": orjson.dumps(list(document_ids)).decode(), **bounds(path)},
         )
         return {str(document_id): os.fsdecode(member) for document_id, member in rows}
 
@@ -69,7 +71,7 @@ class Containers:
         rows = self._catalogue.read(
             "SELECT document_id FROM sources WHERE NOT missing AND path >= :first AND path < :last "
             "GROUP BY document_id ORDER BY min(sequence)",
-            _range(path),
+            bounds(path),
         )
         return [str(row[0]) for row in rows]
 
@@ -91,7 +93,7 @@ class Containers:
         was made of the whole file before loses it.
         """
         stamp: dict[str, bytes | int] = {"size": container.size, "mtime_ns": container.mtime_ns}
-        scope = stamp | _range(container.path)
+        scope = stamp | bounds(container.path)
         with self._catalogue.transaction() as connection:
             gone = connection.execute(
                 "UPDATE sources SET missing = 1 WHERE NOT missing AND path >= :first AND path < :last "
@@ -124,7 +126,7 @@ class Containers:
                 "UPDATE containers SET n_members = NULL WHERE path = ?", (os.fsencode(path),)
             ).rowcount
             if known:
-                scope = _range(path)
+                scope = bounds(path)
                 connection.execute(
                     "UPDATE sources SET missing = 1 WHERE path >= :first AND path < :last", scope
                 )
@@ -139,9 +141,3 @@ class Containers:
                 "AND sources.path < CAST(containers.path || ? AS BLOB))",
                 (os.sep.encode(), bytes([ord(os.sep) + 1])),
             )
-
-
-def _range(path: str) -> dict[str, bytes]:
-    """What lies below `path`: ``path >= :first AND path < :last``."""
-    folder = os.fsencode(path.rstrip(os.sep))
-    return {"first": folder + os.sep.encode(), "last": folder + bytes([ord(os.sep) + 1])}

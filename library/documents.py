@@ -11,40 +11,25 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from library.below import at_or_below
 from library.catalogue import Catalogue, Value
 from library.errors import DocumentNotFound, LibraryError
 from library.records import DocumentRecord, DocumentText, SourceFile
-from library.texts import StoredText, pack_text, storable, unpack_text
+from library.texts import StoredText, pack_text, storable, text_checksum, unpack_text
 from library.wording import one_line
 
 _DOCUMENTS = "SELECT id, title, media_type, n_chars, n_pages, added_at, warnings FROM documents "
 _SOURCES = "SELECT path, size, mtime_ns, document_id FROM sources "
+_CONTENT = "SELECT checksum, title FROM texts JOIN documents ON id = document_id WHERE id = ?"
 _KEYS = "SELECT id, key FROM documents "
 _PATHS = "SELECT document_id, path, missing FROM sources "
 PAGE = 500
 """Documents that are read at a time where all are gone through."""
 _SOURCES_PAGE = 2_000
-_BELOW = "(:folder IS NULL OR path = :folder OR (path >= :first AND path < :last)) "
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentTotals:
-    """Sums over all documents; `n_missing` of them have no file any more.
-
-    `text_bytes` are the UTF-8 bytes of all texts, `stored_text_bytes` what they take in the catalogue.
-    """
-
-    n_documents: int
-    n_pages: int
-    n_chars: int
-    n_missing: int
-    text_bytes: int
-    stored_text_bytes: int
 
 
 class Documents:
@@ -81,20 +66,6 @@ class Documents:
 
     def count(self) -> int:
         return _integer(self._catalogue.read("SELECT count(*) FROM documents"))
-
-    def totals(self) -> DocumentTotals:
-        """Sums over all documents."""
-        with self._catalogue.reading():
-            (documents,) = self._catalogue.read(
-                "SELECT count(*), coalesce(sum(n_pages), 0), coalesce(sum(n_chars), 0), "
-                "(SELECT count(*) FROM documents AS one WHERE NOT EXISTS "
-                "(SELECT 1 FROM sources WHERE document_id = one.id AND NOT missing)) FROM documents"
-            )
-            (texts,) = self._catalogue.read(
-                "SELECT coalesce(sum(n_bytes), 0), "
-                "coalesce(sum(length(text_zlib) + length(pages_zlib)), 0) FROM texts"
-            )
-        return DocumentTotals(*(int(str(value)) for value in (*documents, *texts)))
 
     def text_bytes(self) -> int:
         """The UTF-8 bytes of all texts."""
@@ -153,8 +124,9 @@ class Documents:
 
     def sources(self, under: str | None) -> Iterator[tuple[SourceFile, str]]:
         """The files at or below `under` (all when None), in the order of their paths; read in pages."""
-        sql = _SOURCES + "WHERE " + _BELOW + "AND path > :after ORDER BY path LIMIT :page"
-        scope: dict[str, Value] = {**_below(under), "after": b"", "page": _SOURCES_PAGE}
+        below, bounds = at_or_below(under)
+        sql = _SOURCES + f"WHERE {below} AND path > :after ORDER BY path LIMIT :page"
+        scope: dict[str, Value] = {**bounds, "after": b"", "page": _SOURCES_PAGE}
         while rows := self._catalogue.read(sql, scope):
             yield from map(_source, rows)
             scope["after"] = rows[-1][0]
@@ -166,6 +138,18 @@ class Documents:
             (document_id,),
         )
         return [(SourceFile(os.fsdecode(row[0]), row[1], row[2]), bool(row[3])) for row in rows]
+
+    def differs(self, document_id: str, title: str, text: DocumentText) -> bool:
+        """Whether `add` with these would cost the document its volumes and snapshots.
+
+        False for one that is not here: there is nothing to lose.
+        """
+        rows = self._catalogue.read(
+            "SELECT checksum, title FROM texts JOIN documents ON id = document_id WHERE id = ?",
+            (document_id,),
+        )
+        given = (text_checksum(storable(text)), one_line(title) or document_id[:12])
+        return bool(rows) and tuple(rows[0]) != given
 
     # -- changing
 
@@ -191,10 +175,7 @@ class Documents:
         title = one_line(title) or document_id[:12]
         notes = orjson.dumps([one_line(warning) for warning in warnings]).decode()
         with self._catalogue.transaction() as connection:
-            known = connection.execute(
-                "SELECT checksum, title FROM texts JOIN documents ON id = document_id WHERE id = ?",
-                (document_id,),
-            ).fetchone()
+            known = connection.execute(_CONTENT, (document_id,)).fetchone()
             connection.execute(
                 "INSERT INTO documents(id, title, media_type, n_chars, n_pages, added_at, warnings) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -250,8 +231,8 @@ class Documents:
 
     def prune_missing(self, under: str | None) -> list[DocumentRecord]:
         """Forget the missing files at or below `under`; returns the documents that went with them."""
-        scope = _below(under)
-        missing = "FROM sources WHERE missing AND " + _BELOW
+        below, scope = at_or_below(under)
+        missing = "FROM sources WHERE missing AND " + below
         with self._catalogue.transaction() as connection:
             ids = [str(row[0]) for row in connection.execute("SELECT DISTINCT document_id " + missing, scope)]
             before = {document_id: self.one(document_id) for document_id in ids}
@@ -357,14 +338,6 @@ def _record(row: Sequence[Any], paths: list[tuple[str, bool]]) -> DocumentRecord
 def _source(row: Sequence[Any]) -> tuple[SourceFile, str]:
     path, size, mtime_ns, document_id = row
     return SourceFile(os.fsdecode(path), size, mtime_ns), document_id
-
-
-def _below(under: str | None) -> dict[str, bytes | None]:
-    """The parameters of `_BELOW`: at or below a folder, everywhere when None."""
-    if under is None:
-        return {"folder": None, "first": None, "last": None}
-    folder = os.fsencode(under.rstrip(os.sep))
-    return {"folder": folder, "first": folder + os.sep.encode(), "last": folder + bytes([ord(os.sep) + 1])}
 
 
 def _enqueue(connection: sqlite3.Connection, document_ids: Sequence[str]) -> None:

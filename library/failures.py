@@ -6,9 +6,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from library.below import at_or_below
 from library.catalogue import Catalogue
 from library.records import FailureRecord
 from library.wording import one_line
+
+_FAILURES = "SELECT path, size, mtime_ns, code, reason, remedy, at FROM failures "
 
 
 class Failures:
@@ -36,12 +39,13 @@ class Failures:
         with self._catalogue.transaction() as connection:
             connection.execute("DELETE FROM failures WHERE path = ?", (os.fsencode(path),))
 
-    def all(self) -> list[FailureRecord]:
-        """In the order of the paths."""
+    def under(self, path: str | None) -> list[FailureRecord]:
+        """At or below a path, everywhere when None; in the order of the paths."""
+        condition, scope = at_or_below(path)
         rows: Sequence[Sequence[Any]] = self._catalogue.read(
-            "SELECT path, size, mtime_ns, code, reason, remedy, at FROM failures ORDER BY path"
+            _FAILURES + "WHERE " + condition + " ORDER BY path", scope
         )
-        return [FailureRecord(os.fsdecode(path), *rest) for path, *rest in rows]
+        return [FailureRecord(os.fsdecode(found), *rest) for found, *rest in rows]
 
     def count(self) -> int:
         return int(str(self._catalogue.read("SELECT count(*) FROM failures")[0][0]))

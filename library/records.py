@@ -150,9 +150,16 @@ class SnapshotRecord:
     last_read_at: float | None
 
 
+NEVER_TRIED = -1
+"""The size that a failure has which no file can have: such a file is tried as soon as it may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailureRecord:
-    """A file that could not be read, and why; it is not tried again until it changes."""
+    """A file that could not be read, and why; it is not tried again until it changes.
+
+    `size` and `mtime_ns` are the file's when it was tried; `NEVER_TRIED` as size: it was left out unopened.
+    """
 
     path: str
     size: int

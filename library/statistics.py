@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from library.catalogue import Catalogue
 from library.errors import LibraryDamaged
 from library.files import regular_size, tree_size
 from library.kvcheck import values_per_token
 from library.parts import Parts
 
 F16_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTotals:
+    """Sums over all documents; `n_missing` of them have no file any more.
+
+    `text_bytes` are the UTF-8 bytes of all texts, `stored_text_bytes` what they take in the catalogue.
+    """
+
+    n_documents: int
+    n_pages: int
+    n_chars: int
+    n_missing: int
+    text_bytes: int
+    stored_text_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +91,24 @@ class LibraryStatistics:
         )
 
 
+def document_totals(catalogue: Catalogue) -> DocumentTotals:
+    """Sums over all documents."""
+    with catalogue.reading():
+        (documents,) = catalogue.read(
+            "SELECT count(*), coalesce(sum(n_pages), 0), coalesce(sum(n_chars), 0), "
+            "(SELECT count(*) FROM documents AS one WHERE NOT EXISTS "
+            "(SELECT 1 FROM sources WHERE document_id = one.id AND NOT missing)) FROM documents"
+        )
+        (texts,) = catalogue.read(
+            "SELECT coalesce(sum(n_bytes), 0), "
+            "coalesce(sum(length(text_zlib) + length(pages_zlib)), 0) FROM texts"
+        )
+    return DocumentTotals(*(int(str(value)) for value in (*documents, *texts)))
+
+
 def gather(parts: Parts, current_profile: str | None) -> LibraryStatistics:
     """The statistics of a library; `current_profile` is the one whose snapshots are not stale."""
-    totals = parts.documents.totals()
+    totals = document_totals(parts.catalogue)
     database = parts.catalogue.path
     journals = [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]
     return LibraryStatistics(

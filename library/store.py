@@ -215,6 +215,10 @@ class Library:
             )
             return self._documents.one(document_id)
 
+    def differs(self, document_id: str, title: str, text: DocumentText) -> bool:
+        """Whether `add` with these would cost a known document its volumes and snapshots."""
+        return self._documents.differs(document_id, title, text)
+
     def add_path(self, document_id: str, source: SourceFile) -> DocumentRecord:
         """Say that `source` holds a known document too: a copy or a renamed file.
 
@@ -256,9 +260,9 @@ class Library:
         with self.writing():
             self._failures.clear(path)
 
-    def failures(self) -> list[FailureRecord]:
-        """The files that could not be read, in path order."""
-        return self._failures.all()
+    def failures(self, under: str | None = None) -> list[FailureRecord]:
+        """The files at or below a path (all when None) that could not be read, in path order."""
+        return self._failures.under(under)
 
     def commit_index(self) -> None:
         """Make what was added and removed so far visible to `search`, in all processes."""

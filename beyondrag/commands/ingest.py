@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beyondrag.console import Console
 
 if TYPE_CHECKING:
-    from beyondrag.engine import Engine
     from beyondrag.estimate import Estimate
+    from beyondrag.reading_along import ReadingAlong, ReadingDone, ReadingProgress
     from beyondrag.settings import Settings
     from ingest.outcomes import FileOutcome, IndexReport
     from ingest.parsers.base import Limits
-    from ingest.pipeline import PendingVolume
     from library.store import Library
 
 EXIT_INPUT = 4
@@ -139,7 +138,9 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
         print_left_out,
     )
     from beyondrag.estimate import estimate
-    from ingest.indexing import FileState, look
+    from beyondrag.planning import PlannedReading
+    from beyondrag.reading import current_profile
+    from ingest.indexing import look
     from ingest.outcomes import Tally
     from ingest.scan import scan
     from library.errors import LibraryError
@@ -157,14 +158,16 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
         found = scan(paths_to_ingest(args.paths, library), limits, no_ignore=args.no_ignore)
         found.require_files()
         tally = Tally()
-        n_chars = 0
+        planned = PlannedReading(library)
         failures: list[FileOutcome] = []
         for seen in look(library, found.files, retry_failed=args.retry_failed, limits=limits):
             tally.add(seen.outcome)
-            if seen.outcome.failure is not None:
+            planned.add(seen)
+            if seen.outcome.failure is not None and seen.outcome.container is None:
                 failures.append(seen.outcome)
-            elif seen.parsed is not None and seen.outcome.state in (FileState.NEW, FileState.CHANGED):
-                n_chars += len(seen.parsed.text.text)
+        failures += [outcome for outcome in tally.member_problems if outcome.failure is not None]
+        profile_id = None if library is None else current_profile(library, settings)
+        n_chars = sum(planned.unread_chars(profile_id))
         cost = estimate(n_chars, settings, library)
         if console.wants_json:
             console.json(
@@ -216,20 +219,24 @@ def _ingest(args: argparse.Namespace, settings: Settings, console: Console) -> i
         library.writing(wait_s=args.wait),
         interruptible(lambda: console.note("stopping; press Ctrl-C again to stop at once")) as cancelled,
     ):
-        report = _index(args, library, console, cancelled)
-        summary = summary_json(report)
-        if not args.index_only:
-            read = _read(args, settings, library, report, console, cancelled)
-            if read is not None:
-                summary["read"] = read
+        if args.index_only:
+            report = _index(args, library, console, cancelled, lambda _document_ids: None)
+            summary = summary_json(report)
+        else:
+            report, summary = _index_and_read(args, settings, library, console, cancelled)
         if console.wants_json:
             console.json(summary)
         return EXIT_INPUT if report.outcomes and not report.document_ids else 0
 
 
 def _index(
-    args: argparse.Namespace, library: Library, console: Console, cancelled: Callable[[], bool]
+    args: argparse.Namespace,
+    library: Library,
+    console: Console,
+    cancelled: Callable[[], bool],
+    on_documents: Callable[[Iterable[str]], None],
 ) -> IndexReport:
+    """Index; `on_documents` hears of documents as soon as they are in the library."""
     from beyondrag.commands.ingest_failed import paths_to_ingest
     from beyondrag.commands.ingest_words import print_report
     from ingest.indexing import index
@@ -238,6 +245,8 @@ def _index(
 
         def on_file(outcome: FileOutcome, done: int, total: int) -> None:
             progress.update(done, total=total, detail=outcome.path.name)
+            if outcome.document_id is not None:
+                on_documents([outcome.document_id])
 
         report = index(
             library,
@@ -249,76 +258,73 @@ def _index(
             on_file=on_file,
             cancelled=cancelled,
         )
+    on_documents(report.document_ids)
     if not console.wants_json:
         print_report(console, report, pruned=args.prune)
     return report
 
 
-def _read(
+def _index_and_read(
     args: argparse.Namespace,
     settings: Settings,
     library: Library,
-    report: IndexReport,
     console: Console,
     cancelled: Callable[[], bool],
-) -> dict[str, object] | None:
+) -> tuple[IndexReport, dict[str, object]]:
+    """Parse and read side by side; where someone is asked first, the model is opened and counts meanwhile."""
+    from beyondrag.commands.ingest_words import summary_json
+    from beyondrag.reading_along import ReadingAlong
+
+    at_once = args.yes or not console.interactive
+    with ReadingAlong(settings, cancelled, at_once=at_once) as reading:
+        report = _index(args, library, console, cancelled, reading.offer)
+        summary = summary_json(report)
+        read = _read(reading, console, ask=not at_once, is_empty=not report.document_ids)
+    return report, summary if read is None else summary | {"read": read}
+
+
+def _read(reading: ReadingAlong, console: Console, *, ask: bool, is_empty: bool) -> dict[str, object] | None:
     """What was read, or None when the user did not want to."""
-    from beyondrag.engine import Engine
-    from beyondrag.reading import profile_for
-    from ingest.pipeline import pending_volumes, unread_documents
-
-    _, profile = profile_for(settings)
-    unread = unread_documents(library, report.document_ids, profile.id)
-    if not unread:
-        if not console.wants_json and report.document_ids:
-            console.out("everything is read; nothing to do")
-        return {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
-    with Engine(settings, library) as engine:
-        facts = engine.prepare()
-        for warning in engine.warnings:
-            console.warn(warning)
-        if not facts.relocatable:
-            console.warn(
-                "snapshots of this model work only as the first document; "
-                "others are read again for each question"
-            )
-        pending = pending_volumes(library, unread, engine.profile, engine.reader)
-        tokens = sum(item.volume.n_tokens for item in pending)
-        plan = _plan_in_words(engine, pending, tokens, facts.tokens_per_s)
-        if not console.wants_json:
-            console.out(plan)
-        if not args.yes and console.interactive and not console.confirm("Read them now?"):
-            console.note("indexed, not read: a document is read when it is first needed")
-            return None
-        return _read_pending(engine, library, pending, tokens, console, cancelled)
-
-
-def _plan_in_words(engine: Engine, pending: list[PendingVolume], tokens: int, rate: float) -> str:
     from beyondrag.quantities import amount_in_words, seconds_in_words
 
-    shape = engine.model.shape
-    bits = engine.bits_per_value(max(tokens, 1))
-    size = round(tokens * shape.values_per_token * bits / 8)
-    return (
-        f"to read: {len(pending)} volumes, {tokens:,} tokens, {amount_in_words(size, 'bytes')} of snapshots, "
-        f"about {seconds_in_words(tokens / rate)} at {rate:.0f} tokens/s"
-    )
+    plan = reading.plan()
+    for warning in plan.warnings:
+        console.warn(warning)
+    if not plan.relocatable:
+        console.warn(
+            "snapshots of this model work only as the first document; others are read again for each question"
+        )
+    if not plan.n_volumes:
+        if not console.wants_json and not is_empty:
+            console.out("everything is read; nothing to do")
+        return {"volumes": 0, "tokens": 0, "seconds": 0.0, "size_bytes": 0}
+    if not console.wants_json:
+        console.out(
+            f"to read: {plan.n_volumes} volumes, {plan.n_tokens:,} tokens, "
+            f"{amount_in_words(plan.size_bytes, 'bytes')} of snapshots, "
+            f"about {seconds_in_words(plan.n_tokens / plan.tokens_per_s)} at {plan.tokens_per_s:.0f} tokens/s"
+        )
+    if ask and not console.confirm("Read them now?"):
+        console.note("indexed, not read: a document is read when it is first needed")
+        return None
+    done = _finish(reading, plan.n_tokens, console)
+    if not console.wants_json:
+        console.out(
+            f"read {done.n_volumes} volumes, {done.n_tokens:,} tokens in {seconds_in_words(done.seconds)} "
+            f"({done.n_tokens / max(done.seconds, 1e-9):.0f} tokens/s); "
+            f"snapshots {amount_in_words(done.size_bytes, 'bytes')}"
+        )
+    return {
+        "volumes": done.n_volumes,
+        "tokens": done.n_tokens,
+        "seconds": round(done.seconds, 3),
+        "size_bytes": done.size_bytes,
+    }
 
 
-def _read_pending(
-    engine: Engine,
-    library: Library,
-    pending: list[PendingVolume],
-    tokens: int,
-    console: Console,
-    cancelled: Callable[[], bool],
-) -> dict[str, object]:
-    import time
-
-    from ingest.pipeline import ReadingProgress, read_all
-
-    started = time.perf_counter()
-    with console.progress(tokens, "tokens") as progress:
+def _finish(reading: ReadingAlong, n_tokens: int, console: Console) -> ReadingDone:
+    """Read the rest, with a bar."""
+    with console.progress(n_tokens, "tokens") as progress:
         last = ""
 
         def on_progress(state: ReadingProgress) -> None:
@@ -333,22 +339,4 @@ def _read_pending(
                 last = name
             progress.update(state.done_tokens, total=state.total_tokens, detail=name)
 
-        done = read_all(
-            library,
-            pending,
-            engine.profile,
-            engine.reader,
-            on_progress=on_progress,
-            cancelled=cancelled,
-        )
-    seconds = time.perf_counter() - started
-    records = [library.snapshot(p.document.id, p.volume.ordinal, engine.profile.id) for p in pending]
-    size = sum(record.size_bytes for record in records if record is not None)
-    if not console.wants_json:
-        from beyondrag.quantities import amount_in_words, seconds_in_words
-
-        console.out(
-            f"read {len(pending)} volumes, {done:,} tokens in {seconds_in_words(seconds)} "
-            f"({done / max(seconds, 1e-9):.0f} tokens/s); snapshots {amount_in_words(size, 'bytes')}"
-        )
-    return {"volumes": len(pending), "tokens": done, "seconds": round(seconds, 3), "size_bytes": size}
+        return reading.finish(on_progress)

@@ -51,20 +51,24 @@ def paths_to_ingest(paths: Sequence[Path], library: Library | None) -> list[Path
     if paths:
         return list(paths)
     found: dict[Path, None] = {}
-    for failure in _known_failures((), library) if library else ():
+    failures = _known_failures((), library) if library else []
+    for failure in failures:
         path = Path(failure.path)
         there = next((file for file in (path, path.parent) if file.is_file()), None)
         if there is not None:
             found[there] = None
+    if not found and not failures:
+        raise NothingToIngest("no file failed", remedy="beyondrag ingest FOLDER")
     if not found:
-        raise NothingToIngest("no file that failed is there any more", remedy="beyondrag ingest FOLDER")
+        raise NothingToIngest(
+            "of what failed nothing is there that could be read", remedy="beyondrag ingest --failed lists it"
+        )
     return list(found)
 
 
 def _known_failures(paths: Sequence[Path], library: Library) -> list[FailureRecord]:
-    folders = [os.path.abspath(path).rstrip(os.sep) for path in paths]  # noqa: PTH100  (links stay as written)
-    return [
-        failure
-        for failure in library.failures()
-        if not folders or any(failure.path == f or failure.path.startswith(f + os.sep) for f in folders)
-    ]
+    if not paths:
+        return library.failures()
+    folders = [os.path.abspath(path) for path in paths]  # noqa: PTH100  (links stay as written)
+    found = {failure.path: failure for folder in folders for failure in library.failures(folder)}
+    return [found[path] for path in sorted(found)]

@@ -103,7 +103,17 @@ def summary_json(report: IndexReport) -> dict[str, object]:
         "missing": len(report.missing),
         "missing_messages": report.n_missing_members,
         "failures": [failure_json(o) for o in report.problems if o.failure is not None],
+        "left_out": left_out_json(report.scan),
     }
+
+
+def left_out_json(found: ScanResult) -> list[dict[str, str]]:
+    """What the scan left out for a reason; files of other kinds are only counted."""
+    left_out = [file for file in found.skipped if file.code != "unsupported"]
+    return [
+        {"path": str(file.path), "code": file.code, "reason": file.reason, "remedy": file.remedy}
+        for file in left_out[:MAX_PROBLEMS_SHOWN]
+    ]
 
 
 def failure_json(outcome: FileOutcome) -> dict[str, str]:

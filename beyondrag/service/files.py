@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
 from beyondrag.errors import UsageError
 from beyondrag.estimate import CHARS_PER_TOKEN, estimate
+from beyondrag.planning import PlannedReading
 from beyondrag.quantities import counted
 from beyondrag.service.announcer import Announcer
 from beyondrag.service.notices import FileProblem, Looking, Plan, TaskDone
@@ -19,7 +19,7 @@ from beyondrag.service.ticket import Ticket
 from beyondrag.settings import Settings
 from ingest.indexing import index, look
 from ingest.outcomes import FileOutcome, FileState, Tally
-from ingest.pipeline import FRAME_TOKENS, unread_documents
+from ingest.pipeline import FRAME_TOKENS
 from ingest.reader import RESERVED_TOKENS
 from ingest.scan import ScanResult, scan
 from kvfiles import kernels
@@ -38,8 +38,6 @@ MAX_PROBLEMS = 1000
 MAX_LINES = 200
 ADDED = (FileState.NEW, FileState.CHANGED, FileState.COPY)
 
-_KNOWN = -1
-"""In place of a number of characters: it was not parsed, the library knows it."""
 _PROMPT_TOKENS = 128
 """About what a prompt's prefix takes; only for plans."""
 
@@ -77,20 +75,16 @@ class FileTasks:
         found.require_files()
         saying, tally = self._looking(ticket), Tally()
         outcomes: list[FileOutcome] = []
-        chars: dict[str, int] = {}
+        planned = PlannedReading(self._library)
         for done, seen in enumerate(look(self._library, found.files, retry_failed=True), start=1):
             _stop_if(ticket)
             outcome = seen.outcome
             tally.add(outcome)
             if (outcome.failure is not None or outcome.warnings) and len(outcomes) < MAX_PROBLEMS:
                 outcomes.append(outcome)
-            if outcome.document_id is not None and outcome.failure is None:
-                if seen.parsed is not None and outcome.state in (FileState.NEW, FileState.CHANGED):
-                    chars[outcome.document_id] = len(seen.parsed.text.text)
-                else:
-                    chars.setdefault(outcome.document_id, _KNOWN)
+            planned.add(seen)
             saying(outcome.path.name, done, max(done, len(found.files)))
-        unread = self._unread_chars(chars, profile_id)
+        unread = planned.unread_chars(profile_id)
         cost = estimate(sum(unread), settings, self._library)
         room = max(settings.context - RESERVED_TOKENS - FRAME_TOKENS - _PROMPT_TOKENS, 1)
         return Plan(
@@ -104,16 +98,6 @@ class FileTasks:
             cost.seconds,
             tuple(found.n_ignored().items()),
         )
-
-    def _unread_chars(self, chars: dict[str, int], profile_id: str | None) -> list[int]:
-        """Characters of each document that reading would have to read."""
-        known = [document_id for document_id, n in chars.items() if n == _KNOWN]
-        unread = unread_documents(self._library, known, profile_id) if profile_id else known
-        sizes = [n for n in chars.values() if n != _KNOWN]
-        for document_id in unread:
-            with suppress(DocumentNotFound):  # a copy of a file that is itself new
-                sizes.append(self._library.document(document_id).n_chars)
-        return sizes
 
     # --------------------------------------------------------------------- index
 

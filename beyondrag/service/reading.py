@@ -27,7 +27,8 @@ from library.records import SnapshotRecord
 
 REPORT_EVERY_S = 0.1
 MAX_TRIES = 2
-"""Times that a volume is tried on which llama.cpp fails, each time with the model opened anew."""
+"""Times that a volume is tried on which llama.cpp fails, each time with the model opened anew; and times
+that a document is cut anew because it changed under the reading."""
 MAX_PROBLEMS = 1000
 MAX_AHEAD = 1000
 """Documents that are named before their turn comes."""
@@ -96,6 +97,7 @@ class ReadingJob:
         self._ahead: deque[Unread] = deque()
         self._volumes: deque[PendingVolume] = deque()
         self._failed: Counter[tuple[str, int]] = Counter()
+        self._moved: Counter[str] = Counter()
         self._read_ids: set[str] = set()
         self._done = self._index = self._n_tokens = 0
         self._pace, self._throttle = Pace(), Throttle(REPORT_EVERY_S)
@@ -160,9 +162,11 @@ class ReadingJob:
             record = seat.read(pending, on_slice, cancelled)
         except SetAside:
             return True
-        except (DocumentNotFound, LibraryDamaged) as error:
-            if not isinstance(error, DocumentNotFound):  # one that was removed meanwhile is no failure
-                self._note(FileProblem(pending.document.path, error.message, error.remedy))
+        except DocumentNotFound as error:
+            self._cut_again(pending, error)
+            return True
+        except LibraryDamaged as error:
+            self._note(FileProblem(pending.document.path, error.message, error.remedy))
         except DecodeError as error:
             self._failed[pending.document.id, pending.volume.ordinal] += 1
             if self._failed[pending.document.id, pending.volume.ordinal] >= MAX_TRIES:
@@ -219,6 +223,20 @@ class ReadingJob:
                 continue
             except LibraryDamaged as error:
                 self._note(FileProblem(error.subject, error.message, error.remedy))
+
+    def _cut_again(self, pending: PendingVolume, error: DocumentNotFound) -> None:
+        """The document is gone, or has another title or text: what was cut of it holds no more.
+
+        If it is still there, it comes next, and is cut as it is now.
+        """
+        self._moved[pending.document.id] += 1
+        if self._moved[pending.document.id] > MAX_TRIES:
+            self._note(FileProblem(pending.document.path, error.message, error.remedy))
+            return
+        of_it = [volume for volume in self._volumes if volume.document.id == pending.document.id]
+        self._volumes = deque(volume for volume in self._volumes if volume not in of_it)
+        n_tokens = pending.volume.n_tokens + sum(other.volume.n_tokens for other in of_it)
+        self._ahead.appendleft(Unread(pending.document.id, n_tokens, 1 + len(of_it), pending.document.name))
 
     def _left(self) -> int:
         """Tokens behind the volume under way."""

@@ -10,6 +10,9 @@ from ingest.pipeline import PendingVolume, pending_volumes, read_volume, unread_
 from library.errors import DocumentNotFound
 from library.store import Library
 
+MAX_CUTS = 3
+"""Times that a document is cut into volumes because it changed while it was read."""
+
 
 @dataclass(frozen=True, slots=True)
 class VolumeKept:
@@ -21,12 +24,12 @@ class VolumeKept:
 
 
 class ReadingQueue:
-    """Document ids in the order in which they came; each once."""
+    """Document ids in the order in which they came, each once, with the number of times it changed."""
 
     def __init__(self, library: Library, profile_id: str) -> None:
         self._library = library
         self._profile_id = profile_id
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -35,12 +38,12 @@ class ReadingQueue:
         """Those of them that lack a snapshot will be read."""
         for document_id in document_ids:
             if unread_documents(self._library, [document_id], self._profile_id):
-                self._waiting[document_id] = None
+                self._waiting[document_id] = 0
 
     def put_aside(self) -> str | None:
         """Leave the first document out until it is added again; its id."""
         first = next(iter(self._waiting), None)
-        self._waiting.pop(first or "", None)
+        self._waiting.pop(first or "", 0)
         return first
 
     def read_one(
@@ -76,6 +79,9 @@ class ReadingQueue:
                     cancelled=cancelled,
                 )
             except DocumentNotFound:  # it went away, or it has another title now and is cut again
+                self._waiting[document_id] += 1
+                if self._waiting[document_id] >= MAX_CUTS:  # its text is not there: `library verify` says so
+                    del self._waiting[document_id]
                 continue
             if len(pending) == 1:
                 del self._waiting[document_id]

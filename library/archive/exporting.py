@@ -32,6 +32,7 @@ from library.errors import DocumentNotFound, LibraryDamaged, LibraryError, Libra
 from library.files import storage_errors, sync_directory
 from library.parts import Parts
 from library.schema import VERSION
+from library.statistics import document_totals
 from library.texts import StoredText, unpack_text
 
 PARTIAL_SUFFIX = ".partial"
@@ -165,10 +166,10 @@ class _Exporting:
 
     def _count_expected(self) -> Manifest:
         """Documents, snapshots and bytes as they are now, for the manifest and for progress."""
-        documents, readings = self._parts.documents, self._parts.readings
+        readings = self._parts.readings
         wanted = self._selection.document_ids
         if wanted is None:
-            totals = documents.totals()
+            totals = document_totals(self._parts.catalogue)
             n_documents, n_bytes = totals.n_documents, totals.stored_text_bytes
             sums = [row for row in readings.sums() if self._takes(row[0])]
             n_snapshots, n_bytes = sum(row[2] for row in sums), n_bytes + sum(row[4] for row in sums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import orjson
@@ -90,6 +91,33 @@ def test_failures_are_listed_and_tried_again(beyondrag: Run, folder: Path) -> No
     assert beyondrag("ingest", folder, "--index-only").code == 0
     assert "no file failed" in beyondrag("ingest", "--failed").out
     assert beyondrag("ingest", "--retry-failed", "--index-only").code == 4
+
+
+def test_what_cannot_be_a_document_is_listed_like_a_damaged_one(beyondrag: Run, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    with (folder / "sparse.txt").open("wb") as file:
+        file.truncate(10_000_000_000)
+    shown = beyondrag("ingest", folder, "--index-only", "--json")
+    assert shown.code == 0
+    told = {Path(row["path"]).name: row["code"] for row in orjson.loads(shown.out)["left_out"]}
+    assert told == {"pipe.txt": "special", "sparse.txt": "too-large"}
+    shown = beyondrag("ingest", "--failed")
+    assert "pipe.txt: a pipe, socket or device" in shown.out
+    assert "sparse.txt: it is larger than the limit (10,000 MB, the limit is 200 MB)" in shown.out
+    assert "2 failed" in shown.out
+    (folder / "sparse.txt").unlink()
+    shown = beyondrag("ingest", "--retry-failed", "--index-only")
+    assert shown.code == 4
+    assert "nothing is there that could be read" in shown.err
+    assert beyondrag("ingest", folder, "--index-only").code == 0
+    assert "1 failed" in beyondrag("ingest", "--failed").out
+
+
+def test_a_dry_run_counts_what_is_searchable_and_not_yet_read(beyondrag: Run, folder: Path) -> None:
+    before = orjson.loads(beyondrag("ingest", folder, "--dry-run", "--json").out)["estimated_tokens"]
+    assert beyondrag("ingest", folder, "--index-only").code == 0
+    after = orjson.loads(beyondrag("ingest", folder, "--dry-run", "--json").out)["estimated_tokens"]
+    assert before == after > 0
 
 
 def test_messages_are_counted_by_themselves(beyondrag: Run, folder: Path) -> None:

@@ -168,6 +168,20 @@ def test_show_as_json(shelf: dict[str, DocumentRecord], beyondrag) -> None:
     assert shown["snapshots"][0]["bits_per_value"] is None
 
 
+def test_show_with_the_text_names_each_place(library: Library, beyondrag) -> None:
+    text = "first page\n\x1b[31msecond page\n"
+    pages = DocumentText(text, (PageSpan("1", 0, 11), PageSpan("sheet Costs", 11, len(text))))
+    document = library.add("c" * 64, SourceFile("/docs/two.pdf", 1, 1), "Two", "application/pdf", pages)
+    shown = beyondrag("library", "show", "two.pdf", "--text")
+    assert shown.out.endswith("\n[1]\nfirst page\n\n[sheet Costs]\n\\x1b[31msecond page\n")
+    told = beyondrag("library", "show", document.short_id, "--text", "--json").json["text"]
+    assert [(page["place"], page["text"]) for page in told] == [
+        ("1", text[:11]),
+        ("sheet Costs", text[11:]),
+    ]
+    assert "text" not in beyondrag("library", "show", "two.pdf", "--json").json
+
+
 def test_show_names_near_ones(shelf: dict[str, DocumentRecord], beyondrag) -> None:
     shown = beyondrag("library", "show", "reddy.txt")
     assert shown.code == 6

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mailbox
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
 from eval.bench.library import __main__ as bench
+from eval.bench.library.mailbox import write_mailbox
 from eval.bench.library.synthetic import fill, questions, texts, write_files
 from library.store import Library
 from library.upkeep import Upkeep
@@ -38,13 +41,22 @@ def test_files(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_mailbox_is_what_the_standard_library_takes_for_one(tmp_path: Path) -> None:
+    write_mailbox(tmp_path / "a.mbox", 30, 20, 1)
+    with closing(mailbox.mbox(tmp_path / "a.mbox")) as box:
+        messages = list(box)
+    assert len(messages) == len({message["Subject"] for message in messages}) == 30
+    assert all(message.get_payload().strip() for message in messages)
+
+
 @pytest.mark.slow
 def test_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "N_QUESTIONS", 10)
     monkeypatch.setattr(bench, "OPENINGS", 1)
-    assert bench.main(["--documents", "300", "--files", "20", "--folder", str(tmp_path)]) == 0
+    sizes = ["--documents", "300", "--files", "20", "--messages", "40"]
+    assert bench.main([*sizes, "--folder", str(tmp_path)]) == 0
     *table, line = capsys.readouterr().out.splitlines()
     told = orjson.loads(line)
     assert told["library"]["n_documents"] == 300
@@ -53,5 +65,8 @@ def test_the_command(
     assert told["library"]["opened_bytes"] <= told["library"]["verified_bytes"]
     assert told["files_per_s"] > 0
     assert told["ingest"]["again"]["wall_s"] > 0
+    assert (told["mailbox"]["n_documents"], told["mailbox"]["n_failures"]) == (41, 0)
+    assert told["messages_per_s"] > 0
     assert any("search, half take less" in row for row in table)
+    assert any("mailbox of 40 messages" in row for row in table)
     assert list(tmp_path.iterdir()) == []

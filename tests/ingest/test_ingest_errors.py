@@ -10,7 +10,7 @@ from ingest.errors import FAILURE_CODES, IngestError, ParseFailure, printable
 
 CODES = {
     "encrypted", "scanned", "garbled", "broken", "empty", "binary", "too-large",
-    "timeout", "memory", "vanished", "changed", "no-permission", "unsupported",
+    "timeout", "members", "memory", "vanished", "changed", "no-permission", "unsupported",
 }  # fmt: skip
 
 

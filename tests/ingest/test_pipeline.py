@@ -11,7 +11,7 @@ import pytest
 from reading_bench import PROFILE, Bench
 
 from ingest.indexing import index
-from ingest.pipeline import ReadingProgress, pending_volumes, read_all, unread_documents, volumes_of
+from ingest.pipeline import PendingVolume, pending_volumes, read_volume, unread_documents, volumes_of
 from ingest.volumes import WHOLE_LABEL
 from kvfiles.errors import Cancelled, ContextOverflow
 from kvfiles.runtime import Model
@@ -61,16 +61,18 @@ def ids(library: Library) -> list[str]:
     return [document.id for document in library.documents()]
 
 
+def read(library: Library, pending: list[PendingVolume], bench: Bench) -> int:
+    """The number of tokens."""
+    return sum(read_volume(library, volume, READING, bench.reader).n_tokens for volume in pending)
+
+
 def test_everything_is_read_once(library: Library, bench: Bench) -> None:
     pending = pending_volumes(library, ids(library), READING, bench.reader)
-    told: list[ReadingProgress] = []
-    n_tokens = read_all(library, pending, READING, bench.reader, on_progress=told.append)
+    n_tokens = read(library, pending, bench)
     assert len(pending) > 3
     assert unread_documents(library, ids(library), PROFILE) == []
     assert pending_volumes(library, ids(library), READING, bench.reader) == []
     assert sum(snapshot.n_tokens for snapshot in library.snapshots()) == n_tokens
-    assert [item.done_tokens for item in told] == sorted(item.done_tokens for item in told)
-    assert {item.index for item in told} == set(range(len(pending)))
     assert library.verify() == []
 
 
@@ -86,21 +88,19 @@ def test_the_volumes_of_a_long_document_are_the_whole_of_it(library: Library, be
     assert whole.label == WHOLE_LABEL
 
 
-def test_a_stop_between_and_inside_volumes_keeps_the_finished(library: Library, bench: Bench) -> None:
+def test_a_stop_inside_a_volume_keeps_the_finished(library: Library, bench: Bench) -> None:
     pending = pending_volumes(library, ids(library), READING, bench.reader)
-    seen: list[int] = []
-
-    def progress(state: ReadingProgress) -> None:
-        seen.append(state.index)
-
+    read(library, pending[:2], bench)
+    slices: list[int] = []
     with pytest.raises(Cancelled):
-        read_all(
+        read_volume(
             library,
-            pending,
+            pending[2],
             READING,
             bench.reader,
-            on_progress=progress,
-            cancelled=lambda: seen[-1] == 2,
+            on_slice=slices.append,
+            cancelled=lambda: bool(slices),
+            slice_tokens=16,
         )
     assert len(library.snapshots()) == 2
     scratch = library.snapshot_scratch().parent
@@ -114,7 +114,7 @@ def test_a_stop_between_and_inside_volumes_keeps_the_finished(library: Library, 
 def test_a_snapshot_names_its_document_and_part(library: Library, bench: Bench) -> None:
     document = library.find("long")
     pending = pending_volumes(library, [document.id], READING, bench.reader)[1:2]
-    read_all(library, pending, READING, bench.reader)
+    read(library, pending, bench)
     (record,) = library.snapshots()
     with Snapshot(record.path, bench.reader._kernels) as snapshot:
         about = snapshot.header.about
@@ -125,10 +125,10 @@ def test_a_snapshot_names_its_document_and_part(library: Library, bench: Bench) 
 
 def test_a_lost_file_is_read_again(library: Library, bench: Bench) -> None:
     one = [library.find("a.txt").id]
-    read_all(library, pending_volumes(library, one, READING, bench.reader), READING, bench.reader)
+    read(library, pending_volumes(library, one, READING, bench.reader), bench)
     library.snapshots()[0].path.unlink()
     assert unread_documents(library, one, PROFILE) == one
-    read_all(library, pending_volumes(library, one, READING, bench.reader), READING, bench.reader)
+    read(library, pending_volumes(library, one, READING, bench.reader), bench)
     assert library.verify() == []
 
 

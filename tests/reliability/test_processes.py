@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -46,9 +48,25 @@ def ingest(folder: Path, root: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert "Traceback" not in out + err
     return process.returncode, out, err
+
+
+def wait_for_documents(n_documents: int, catalogue: Path, process: subprocess.Popen[str]) -> None:
+    """Until more than so many are in the catalogue, or the process has ended."""
+    while process.poll() is None and count_documents(catalogue) <= n_documents:
+        time.sleep(0.005)
+
+
+def count_documents(catalogue: Path) -> int:
+    """As the database says; -1 while there is none yet."""
+    try:
+        with closing(sqlite3.connect(f"{catalogue.as_uri()}?mode=ro", uri=True)) as connection:
+            (n_documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
+            return int(n_documents)
+    except sqlite3.Error:
+        return -1
 
 
 def check_all_is_there(root: Path, folder: Path) -> None:
@@ -114,9 +132,11 @@ def test_a_killed_ingest_is_finished_by_the_next(folder: Path, root: Path, effor
     for number in range(rounds):
         place = root.with_name(f"{root.name} {number}")
         process = ingest(folder, place)
-        time.sleep(rng.uniform(0.3, 1.3))
+        # Not after a time: on a slow machine all would die before they began.
+        wait_for_documents(rng.randrange(-1, N_FILES), place / CATALOGUE_NAME, process)
+        time.sleep(rng.uniform(0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         if (place / CATALOGUE_NAME).exists():  # else it was killed before it came so far
             with Library.open(place) as library:
                 findings = Upkeep(library).verify(deep=True).findings

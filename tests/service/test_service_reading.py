@@ -23,6 +23,7 @@ from beyondrag.service.notices import (
     VolumeRead,
 )
 from kvfiles.errors import DecodeError, StorageError
+from library.errors import DocumentNotFound
 
 
 def test_reading_tells_where_it_stands_and_how_it_ended(room: Room) -> None:
@@ -165,6 +166,35 @@ def test_a_volume_on_which_llama_always_fails_is_named_and_the_rest_is_read(room
     ended = room.ear.wait(Ingested, room.read("a", "b"))
     assert [(problem.path, problem.reason) for problem in ended.problems] == [("/a.txt", "status -3")]
     assert room.pretence.snapshots == {"b": whole("b", 2)}
+
+
+def test_a_document_that_changes_under_the_reading_is_cut_and_read_as_it_is_now(room: Room) -> None:
+    changed = DocumentNotFound("the document was called otherwise while it was read")
+    room.pretence.reading_errors = {"a": [changed]}
+    ended = room.ear.wait(Ingested, room.read("a", "b"))
+    assert (ended.n_read, ended.problems) == (2, ())
+    assert room.pretence.snapshots == {"a": whole("a", 3), "b": whole("b", 2)}
+    assert len(room.pretence.models) == 1, "it is no fault of the model"
+
+
+def test_a_document_that_goes_under_the_reading_is_no_failure(room: Room) -> None:
+    def go(document: str, number: int) -> None:
+        if (document, number) == ("a", 2):
+            room.pretence.slices = {"b": 2}
+            room.pretence.reading_errors = {"a": [DocumentNotFound("no such document")]}
+
+    room.pretence.gate = go
+    ended = room.ear.wait(Ingested, room.read("a", "b"))
+    assert (ended.n_read, ended.problems) == (1, ())
+    assert room.pretence.snapshots == {"b": whole("b", 2)}
+
+
+def test_a_document_without_its_text_does_not_keep_the_reading_for_ever(room: Room) -> None:
+    room.pretence.reading_errors = {"a": [DocumentNotFound("no such document")] * 99}
+    ended = room.ear.wait(Ingested, room.read("a", "b"))
+    assert [(problem.path, problem.reason) for problem in ended.problems] == [("/a.txt", "no such document")]
+    assert room.pretence.snapshots == {"b": whole("b", 2)}
+    assert len(room.pretence.reading_errors["a"]) > 90
 
 
 def test_llama_failing_on_a_question_in_the_middle_of_a_volume(room: Room, gate: Gate) -> None:

@@ -21,6 +21,7 @@ _SHOW_EXAMPLES = """\
 examples:
   beyondrag library show handbook.pdf
   beyondrag library show "Annual report 2025" --json
+  beyondrag library show handbook.pdf --text       what was read of it, with the places to cite
 """
 _REMOVE_EXAMPLES = """\
 The file itself stays where it is; only what the library keeps of it goes.
@@ -43,6 +44,7 @@ def add_actions(
         description="Show all that is known of one document.",
     )
     showing.add_argument("document", metavar="DOC", help=DOC_HELP)
+    showing.add_argument("--text", action="store_true", help="also the text, each place under its name")
     showing.set_defaults(run=_show)
 
     removing = actions.add_parser(
@@ -68,10 +70,19 @@ def _show(args: argparse.Namespace, console: Console) -> int:
         profile = current_profile(library, settings)
         state = document_state(library, document, profile)
         details = _details(library, state, profile)
+        if args.text:
+            text = library.text(document.id)
+            details["text"] = [
+                {"place": page.label, "text": text.text[page.start : page.end]} for page in text.pages
+            ]
     if console.wants_json:
         console.json(details)
     else:
         _print_details(details, console)
+        for page in details.get("text", ()):
+            console.out()
+            console.out(f"[{page['place']}]")
+            console.block(page["text"].rstrip())
     return 0
 
 

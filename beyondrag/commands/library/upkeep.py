@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from beyondrag.console import Console
-from beyondrag.quantities import bytes_in_words
+from beyondrag.quantities import bytes_in_words, counted
 from beyondrag.settings import settings_from
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def _tell_verdict(verdict: Verdict, console: Console) -> int:
         )
     else:
         _print_findings(verdict.findings, console)
-        checked = f"{verdict.n_documents:,} documents and {verdict.n_snapshots:,} snapshots checked"
+        checked = f"{counted(verdict.n_documents, 'document')} and {counted(verdict.n_snapshots, 'snapshot')}"
         how = "" if verdict.deep else ", of snapshots existence and size (--deep reads them)"
-        console.note(f"{checked}{how}: {len(verdict.findings) or 'no'} findings")
+        console.note(f"{checked} checked{how}: {_n_findings(verdict.findings)}")
         if verdict.findings:
             console.note("  try: beyondrag library verify --deep --repair")
     return _FINDINGS if verdict.findings else 0
@@ -142,7 +142,7 @@ def _tell_repair(report: RepairReport, n_documents: int, console: Console) -> in
     if report.left:
         console.out("still wrong:")
         _print_findings(report.left, console)
-    console.note(f"{n_documents:,} documents, {len(report.left) or 'no'} findings left")
+    console.note(f"{counted(n_documents, 'document')}, {_n_findings(report.left)} left")
     return _FINDINGS if report.left else 0
 
 
@@ -151,6 +151,10 @@ def _print_findings(findings: Sequence[Finding], console: Console) -> None:
         console.out(finding.text)
     if len(findings) > _SHOWN:
         console.out(f"and {len(findings) - _SHOWN:,} more; --json gives them all")
+
+
+def _n_findings(findings: Sequence[Finding]) -> str:
+    return counted(len(findings), "finding") if findings else "no findings"
 
 
 def _findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

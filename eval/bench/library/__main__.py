@@ -3,6 +3,7 @@
 ::
 
     python -m eval.bench.library [--documents 100000] [--files 8000] [--folder DIR]
+    python -m eval.bench.library --no-library --no-ingest --messages 1000200
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from eval.bench.library.commands import CommandCost, run_probe, run_program
+from eval.bench.library.mailbox import Mailbox, measure_mailbox, needed_bytes
+from eval.bench.library.mailbox import rows as mailbox_rows
 from eval.bench.library.synthetic import fill, questions, write_files
 from eval.command import positive, run_command, say
 from eval.report import json_line, markdown_table, versions
@@ -27,6 +30,7 @@ from kvfiles.errors import StorageError
 
 N_DOCUMENTS, N_WORDS, N_QUESTIONS = 100_000, 120, 300
 N_FILES, FILE_WORDS = 8_000, 150
+MESSAGE_WORDS = 60
 SEED = 7
 OPENINGS = 5
 _BYTES_OF_A_DOCUMENT = 4_000
@@ -77,6 +81,7 @@ class Results:
 
     library: LargeLibrary | None
     ingest: Ingest | None
+    mailbox: Mailbox | None
     load_average: float
     n_cores: int
 
@@ -166,6 +171,8 @@ def table(results: Results) -> str:
             ["memory of its largest process", f"{ingest.first.peak_bytes / 1e6:,.0f} MB", ""],
             ["the same again, nothing changed", _ms(ingest.again.wall_s), ""],
         ]
+    if results.mailbox is not None:
+        rows += mailbox_rows(results.mailbox)
     return markdown_table(["", "measured", ""], rows, left=(0, 2))
 
 
@@ -178,6 +185,8 @@ def to_json(results: Results) -> dict[str, object]:
     told: dict[str, object] = asdict(results)
     if results.ingest is not None:
         told["files_per_s"] = results.ingest.files_per_s
+    if results.mailbox is not None:
+        told["messages_per_s"] = results.mailbox.messages_per_s
     return told | {"seed": SEED, "versions": versions()}
 
 
@@ -187,8 +196,8 @@ def _scratch(parent: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _require_room(folder: Path, n_documents: int) -> None:
-    needed = n_documents * _BYTES_OF_A_DOCUMENT
+def _require_room(folder: Path, n_documents: int, n_messages: int) -> None:
+    needed = max(n_documents * _BYTES_OF_A_DOCUMENT, needed_bytes(n_messages))
     if shutil.disk_usage(folder).free < needed:
         raise StorageError(
             f"{needed / 1e9:.1f} GB are needed", subject=str(folder), remedy="choose another --folder"
@@ -205,15 +214,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where to work (default: the temporary folder)")
     parser.add_argument("--no-ingest", action="store_true", help="only the large library")
     parser.add_argument("--no-library", action="store_true", help="only the ingest of many files")
+    parser.add_argument("--messages", type=positive, help="also a mailbox of so many messages")
     options = parser.parse_args(arguments)
 
     def command() -> None:
         with _scratch(options.folder) as folder:
-            _require_room(folder, options.documents)
+            _require_room(folder, options.documents, options.messages or 0)
             load = os.getloadavg()[0]
             ingest = None if options.no_ingest else measure_ingest(folder, options.files)
             library = None if options.no_library else measure_library(folder, options.documents)
-            results = Results(library, ingest, load, os.cpu_count() or 1)
+            mailbox = (
+                measure_mailbox(folder, options.messages, MESSAGE_WORDS, SEED) if options.messages else None
+            )
+            results = Results(library, ingest, mailbox, load, os.cpu_count() or 1)
         print(table(results))
         print(f"\nLoad of the machine before: {load:.1f} on {results.n_cores} cores.")
         print(json_line(to_json(results)))

@@ -11,7 +11,7 @@ import orjson
 
 from kvfiles.errors import StorageError
 
-_TIMEOUT_S = 3600
+_TIMEOUT_S = 4 * 3600
 
 
 @dataclass(frozen=True, slots=True)
