@@ -28,6 +28,7 @@ from beyondrag.service.problems import problem_of
 from beyondrag.tui.config import DEFAULT_THEME, TuiConfig, save_config
 from beyondrag.tui.idle_collector import IdleCollector
 from beyondrag.tui.inbox import Inbox
+from beyondrag.tui.key_order import KeyOrder
 from beyondrag.tui.messages import NoticesWaiting
 from beyondrag.tui.mode_screens import mode_screens
 from beyondrag.tui.modes import MODES
@@ -96,6 +97,7 @@ class BeyondragApp(App[int]):
         self.failure: Exception | None = None
         self.collector: IdleCollector | None = None
         self._inbox = Inbox(lambda: self.post_message(NoticesWaiting()))
+        self._keys = KeyOrder(self, super().on_event)
         self._handed_over_at = 0.0
         self._welcomed = False
         self.missing: ModelMissing | None = None
@@ -141,6 +143,11 @@ class BeyondragApp(App[int]):
         """Whether something was said that the screens have not been given yet."""
         return self._inbox.has_waiting
 
+    @property
+    def has_keys_waiting(self) -> bool:
+        """Whether a key was pressed that has not had all of its effect."""
+        return self._keys.busy
+
     def on_notices_waiting(self) -> None:
         """Hand over now, or at the end of this batch's time."""
         wait = self._handed_over_at + BATCH_SECONDS - time.monotonic()
@@ -163,10 +170,16 @@ class BeyondragApp(App[int]):
             self._receive(notice)
 
     async def on_event(self, event: events.Event) -> None:
-        """Notice keys before they go where they belong."""
-        if isinstance(event, events.Key):
+        """Keys go where they belong one after another; those that come back up have been there."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             self._touch()
-        await super().on_event(event)
+            await self._keys.put(event)
+        else:
+            await super().on_event(event)
+
+    async def on_unmount(self) -> None:
+        """Nobody waits for keys any more."""
+        self._keys.close()
 
     def _touch(self) -> None:
         if self.collector is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from beyondrag.events import Attached
+from beyondrag.events import Attached, PlacedPart
 from beyondrag.quantities import bytes_in_words, counted, seconds_in_words
 from beyondrag.service.notices import (
     Answered,
@@ -18,6 +19,7 @@ from beyondrag.service.notices import (
     Pulled,
     Pulling,
     Reading,
+    ReadPart,
     Ready,
     Said,
     TaskFailed,
@@ -28,7 +30,8 @@ from beyondrag.service.notices import (
 class Status:
     """What the line shows.  `engine` is "" once questions can be asked, before that what is going on.
 
-    `attach_s`, `ttft_s` (seconds) and `tokens_per_s` are those of the last answer; None before it.
+    `attach_s`, `ttft_s` (seconds) and `tokens_per_s` are those of the last answer; None before it, and
+    `attach_s` also when documents or chunks were prefilled.
     `work` is what goes on in the background, with the number of its request.
     """
 
@@ -60,13 +63,13 @@ class Status:
                 after = replace(
                     self, n_documents=len(documents), n_tokens=n_tokens, n_ctx=n_ctx, memory_bytes=memory
                 )
-            case Said(event=Attached(seconds=seconds)):
-                after = replace(self, attach_s=seconds)
+            case Said(event=Attached(seconds=seconds, parts=parts)):
+                after = replace(self, attach_s=seconds if _all_attached(parts) else None)
             case Answered():
                 times = notice.answer.timings
                 after = replace(
                     self,
-                    attach_s=times.attach_s,
+                    attach_s=times.attach_s if _all_attached(notice.read.parts) else None,
                     ttft_s=times.ttft_s,
                     tokens_per_s=times.decode_tokens_per_s,
                 )
@@ -96,6 +99,11 @@ class Status:
         if self.memory_bytes:
             parts.append(bytes_in_words(self.memory_bytes))
         return tuple(parts)
+
+
+def _all_attached(parts: Sequence[PlacedPart] | Sequence[ReadPart]) -> bool:
+    """Whether nothing was prefilled: only then the time is that of attaching."""
+    return all(part.read_from == "snapshot" for part in parts)
 
 
 def _thousands(n: int) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from beyondrag.events import Answer, ChosenDocument, Source
+from beyondrag.events import Answer, Attached, ChosenDocument, ReadingDocument, Source
 from beyondrag.quantities import counted, seconds_in_words
-from beyondrag.service.notices import Problem, ReadPart
+from beyondrag.service.notices import Arm, Problem, ReadPart
 from beyondrag.tui.safe_text import safe, safe_line
 from beyondrag.turn import AskOptions
 
@@ -55,6 +56,32 @@ def chosen_in_words(document: ChosenDocument) -> str:
     )
 
 
+def placing_in_words(documents: tuple[ChosenDocument, ...]) -> str:
+    """What happens next to chosen documents; "" without any."""
+    if not documents:
+        return ""
+    if any(document.read_from == "snapshot" for document in documents):
+        return "attaching …"
+    return "reading for this question …"
+
+
+def reading_in_words(event: ReadingDocument, *, chunks: bool) -> str:
+    """How far something is that has no snapshot; `chunks` never get one."""
+    how_far = f"{safe_line(event.title, 80)}, {event.done:,} of {event.total:,} tokens"
+    if chunks:
+        return f"prefilling {how_far}; chunks are prefilled anew for every question"
+    return f"no snapshot yet: reading {how_far}; this is done once"
+
+
+def attached_in_words(event: Attached) -> str:
+    """What stands in the context by now, and how long that took."""
+    prefilled = sum(part.stop - part.first for part in event.parts if part.read_from == "prefill")
+    if not prefilled:
+        return f"attached {event.n_tokens:,} tokens in {event.seconds * 1000:,.0f} ms"
+    took = seconds_in_words(event.seconds)
+    return f"{event.n_tokens:,} tokens in the context after {took}: {prefilled:,} of them prefilled"
+
+
 def left_out_in_words(reasons: tuple[str, ...]) -> list[str]:
     """One line a document that was not read."""
     return [f"not read: {safe_line(reason, 300)}" for reason in reasons]
@@ -99,6 +126,16 @@ def options_in_words(options: AskOptions, pinned: tuple[str, ...]) -> str:
     if options.max_tokens != usual.max_tokens:
         parts.append(f"at most {options.max_tokens} tokens")
     return " · ".join(parts)
+
+
+def arm_options_in_words(arm: Arm, options: AskOptions, pinned: tuple[str, ...]) -> str:
+    """The same for one column of a comparison: of the options those that mean something there."""
+    usual = AskOptions()
+    if arm != "documents":
+        options = replace(options, repair_tokens=usual.repair_tokens)
+    if arm == "chunks":
+        options = replace(options, top_k=usual.top_k)
+    return options_in_words(replace(options, exact=False), pinned)
 
 
 def answer_as_text(answer: Answer, *, sources: bool) -> str:

@@ -40,16 +40,16 @@ async def running(
 
 
 async def settle(pilot: Pilot[int]) -> None:
-    """Until the notices that were said are on the screen and no worker runs."""
+    """Until keys and notices have had their effect and no worker runs."""
     app = pilot.app
     assert isinstance(app, BeyondragApp)
     for _ in range(2):
-        await until(pilot, lambda: not app.has_notices_waiting)
+        await until(pilot, lambda: not (app.has_notices_waiting or app.has_keys_waiting))
         await app.workers.wait_for_complete()
         await pilot.pause()
 
 
-async def sees(pilot: Pilot[int], words: str, seconds: float = 10.0) -> str:
+async def sees(pilot: Pilot[int], words: str, seconds: float = 60.0) -> str:
     """Wait until `words` stand on one line of the terminal; everything that stands there."""
     deadline = time.monotonic() + seconds
     while words not in shown(pilot):
@@ -58,7 +58,7 @@ async def sees(pilot: Pilot[int], words: str, seconds: float = 10.0) -> str:
     return shown(pilot)
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(pilot: Pilot[int], condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something that a thread brings about."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,21 +12,27 @@ from typing import Self
 from textual.pilot import Pilot
 
 _TICK_S = 0.005
-_SCHEDSTAT = Path("/proc/thread-self/schedstat")
+_THREADS = Path("/proc/self/task")
 
 
 def waited_for_a_processor() -> float:
-    """Seconds that this thread was ready to run and the machine was busy with others; 0 where unknown."""
-    try:
-        return int(_SCHEDSTAT.read_text("ascii").split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+    """Seconds that the threads of this process were ready to run and the machine was busy with others; 0
+    where unknown.
+
+    All threads: one that waits for a processor may hold the lock for which the UI thread waits.
+    """
+    waited = 0
+    with suppress(OSError):
+        for thread in _THREADS.iterdir():
+            with suppress(OSError, ValueError, IndexError):  # it may end meanwhile
+                waited += int((thread / "schedstat").read_text("ascii").split()[1])
+    return waited / 1e9
 
 
 @dataclass
 class LagMeter:
     """Between two ticks of a timer of the app: `busy_s` is the most CPU time that the UI thread itself took,
-    `late_s` the most time by which a tick was late, less the time for which the thread only lacked a
+    `late_s` the most time by which a tick was late, less the time for which this process only lacked a
     processor: what it did, and what it waited for (a lock, Python's interpreter lock, the disk)."""
 
     pilot: Pilot[int]

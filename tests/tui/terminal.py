@@ -76,4 +76,4 @@ def left_clean(terminal: Terminal, code: int, seconds: float = 20.0) -> None:
     """The shell has its terminal back: normal screen, echo, line by line."""
     terminal.sees(f"left with {code}", seconds)
     screen = terminal.sees("echo")
-    assert screen.split() == ["left", "with", str(code), "icanon", "echo"]
+    assert screen.split() == ["left", "with", str(code), "icanon", "echo"], screen

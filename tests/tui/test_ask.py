@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from harness import NARROW, WIDE, only, running, sees, settle, shown, until
@@ -30,9 +31,20 @@ from beyondrag.events import (
     Event,
     EvidenceChecked,
     EvidenceDelta,
+    PlacedPart,
     ReadingDocument,
 )
-from beyondrag.service.notices import Answered, Asked, AskFailed, Failed, ModelMissing, Said, Stopped
+from beyondrag.service.notices import (
+    Answered,
+    Asked,
+    AskFailed,
+    Failed,
+    ModelMissing,
+    Problem,
+    Said,
+    Stopped,
+    TaskFailed,
+)
 from beyondrag.tui.app import BeyondragApp
 from beyondrag.tui.screens.options import OptionsScreen
 from beyondrag.tui.screens.pin import PinScreen
@@ -165,7 +177,7 @@ async def test_an_unchecked_answer_says_so(service: ScriptedService) -> None:
     ("asked", "words"),
     [
         (Asked(2, "c1", "And he?", True, ""), "nothing is loaded again"),
-        (Asked(2, "c1", "And he?", False, "the lease is named, so it is read"), "the lease is named"),
+        (Asked(2, "c1", "And he?", False, "the lease is named, so it is read"), "The lease is named"),
     ],
 )
 async def test_a_follow_up_says_what_happened_to_the_context(
@@ -238,6 +250,44 @@ async def test_a_failure_is_a_calm_block_with_the_next_step(service: ScriptedSer
         assert "Try: ask again" in shown(pilot)
         assert "He was" in shown(pilot)
         await ask(pilot, service, "Again?")
+
+
+async def test_an_answer_that_cannot_be_kept_says_so_and_is_shown(service: ScriptedService) -> None:
+    async with running(service, WIDE, screens=only()) as pilot:
+        request = await ask(pilot, service)
+        full = Problem("DiskFull", "the disk is full", "the library", "make room")
+        service.tell(TaskFailed(request, full), answered(request, "He was 7."))
+        await sees(pilot, "the disk is full")
+        seen = await sees(pilot, "first token")
+        assert "make room" in seen
+
+
+async def test_a_model_of_ones_own_that_was_missing_is_tried_again(service: ScriptedService) -> None:
+    """Nobody can fetch it from here, but it may have been put back."""
+    service.at_start = (ModelMissing("/models/own.gguf", "", 0, PROBLEM),)
+    async with running(service, screens=only()) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+        await pilot.press("escape", *"Hello?", "enter")
+        await until(pilot, lambda: service.asked("ask"))
+        service.tell(AskFailed(service.last_request, PROBLEM))
+        await sees(pilot, "llama.cpp refused the batch")
+
+
+async def test_documents_that_are_read_for_the_question_are_not_called_attached(
+    service: ScriptedService,
+) -> None:
+    async with running(service, WIDE, screens=only()) as pilot:
+        request = await ask(pilot, service)
+        document = replace(chosen(REPORT), read_from="prefill")
+        say(service, request, Chosen((document,), ()))
+        await sees(pilot, "reading for this question …")
+        say(
+            service,
+            request,
+            Attached(2_031, 20.0, (PlacedPart(document, 31, 2_031, "prefill", "f16", 16.0),)),
+        )
+        seen = await sees(pilot, "2,031 tokens in the context after 20 s: 2,000 of them prefilled")
+        assert "kv " not in seen
 
 
 async def test_an_engine_that_dies_in_the_middle_ends_the_question(service: ScriptedService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from harness import NARROW, WIDE, only, running, sees, settle, shown, until
@@ -17,6 +18,8 @@ from beyondrag.events import (
     Chosen,
     EvidenceChecked,
     EvidenceDelta,
+    PlacedPart,
+    ReadingDocument,
     Source,
 )
 from beyondrag.service.notices import (
@@ -32,6 +35,7 @@ from beyondrag.service.notices import (
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.compare import CompareScreen
 from beyondrag.tui.widgets.arm_column import ArmColumn
+from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.question_input import QuestionInput
 from beyondrag.tui.widgets.source_row import SourceRow
 from beyondrag.tui.widgets.toggle import Toggle
@@ -40,6 +44,14 @@ from beyondrag.turn import AskOptions
 SIZES = (NARROW, WIDE)
 DOCUMENT = record()
 QUOTE = quote_in(text(), "the pilot was 7 years old", DOCUMENT)
+
+
+OPTIONS = AskOptions(top_k=2, exact=True, repair_tokens=32, max_tokens=99)
+ONLY = "only: Report on the accident"
+
+
+def words_of(part: ArmColumn, selector: str) -> str:
+    return str(part.query_one(selector, Plain).content)
 
 
 def compare_only() -> Callable[[], Mapping[str, NoticeScreen[None]]]:
@@ -107,6 +119,15 @@ async def test_wide_terminals_show_the_columns_side_by_side(service: ScriptedSer
         assert "\x1b" not in seen
         assert column(pilot, "documents").region.right <= column(pilot, "chunks").region.x
         assert not column(pilot, "exact").display
+
+
+async def test_columns_say_what_they_are_for_before_anything_was_asked(service: ScriptedService) -> None:
+    async with running(service, WIDE, screens=compare_only()) as pilot:
+        await pilot.press("f6")
+        seen = await sees(pilot, "reads the whole documents that fit, from their snapshots")
+        assert "reads the best chunks of the same library, prefilled for every question" in seen
+        await ask(pilot, service)
+        await until(pilot, lambda: "reads the best chunks" not in shown(pilot))
 
 
 async def test_the_texts_of_the_chunks_can_be_read_whole(service: ScriptedService) -> None:
@@ -182,21 +203,47 @@ async def test_any_column_can_be_left_out_but_not_all(service: ScriptedService) 
 async def test_the_options_of_asking_count_here_too(service: ScriptedService) -> None:
     async with running(service, WIDE, screens=compare_only()) as pilot:
         asking = pilot.app.ask_screen  # type: ignore[attr-defined] - a BeyondragApp
-        asking._choose(AskOptions(top_k=2, exact=True, repair_tokens=32))
+        asking._choose(OPTIONS)
         asking.pin_only(DOCUMENT.id, DOCUMENT.title)
         request = await ask(pilot, service)
-        seen = await sees(
-            pilot, "only: Report on the accident · exact · at most 2 documents · repair 32 tokens"
-        )
+        seen = await sees(pilot, "exact · at most 2 documents · repair 32 tokens · at most 99 tokens")
         assert "[x] f16: read again, slow" in seen
         _, arms, options = service.asked("compare")[0]
         assert arms == ("documents", "chunks", "exact")
-        assert options == AskOptions(top_k=2, repair_tokens=32, documents=(DOCUMENT.id,))
+        assert options == replace(OPTIONS, exact=False, documents=(DOCUMENT.id,))
+        asked_with = {arm: words_of(column(pilot, arm), ".arm-options") for arm in arms}
+        assert asked_with == {
+            "documents": f"asked with: {ONLY} · at most 2 documents · repair 32 tokens · at most 99 tokens",
+            "chunks": f"asked with: {ONLY} · at most 99 tokens",
+            "exact": f"asked with: {ONLY} · at most 2 documents · at most 99 tokens",
+        }
         service.tell(Stopped(request, "", ""))
         await pilot.press("f2")
         asking._choose(AskOptions())
+        asking._pin(())
         await pilot.press("f6")
         await sees(pilot, "[ ] f16: read again, slow")
+        await pilot.press(*"And now?", "enter")
+        await until(pilot, lambda: len(service.asked("compare")) == 2)
+        await settle(pilot)
+        assert "asked with" not in shown(pilot)
+
+
+async def test_chunks_are_prefilled_for_every_question_and_the_column_says_so(
+    service: ScriptedService,
+) -> None:
+    async with running(service, WIDE, screens=compare_only()) as pilot:
+        request = await ask(pilot, service)
+        service.tell(*chunked(request)[:1], Said(request, "chunks", ReadingDocument("3 chunks", 128, 600)))
+        seen = await sees(
+            pilot, "prefilling 3 chunks, 128 of 600 tokens; chunks are prefilled anew for every"
+        )
+        assert "this is done once" not in seen
+        assert "no snapshot yet" not in seen
+        part = PlacedPart(chosen(DOCUMENT), 31, 631, "prefill", "f16", 16.0)
+        service.tell(Said(request, "chunks", Attached(631, 6.5, (part,))))
+        seen = await sees(pilot, "631 tokens in the context after 6.5 s: 600 of them prefilled")
+        assert "kv " not in seen, "nothing was attached"
 
 
 @pytest.mark.parametrize("size", SIZES)

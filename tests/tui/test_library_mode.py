@@ -80,7 +80,7 @@ async def test_the_filter_asks_the_library_as_one_types(service: ScriptedService
         table = await open_library(pilot)
         await pilot.press("slash", *"hangar")
         await until(pilot, lambda: titles(table) == ["Lease of the hangar"])
-        await sees(pilot, "1 document, 2,000 tokens of 2")
+        await sees(pilot, "1 of 2 documents, 2,000 tokens")
         await pilot.press(*"xyz")
         await sees(pilot, "No title and no path contains “hangarxyz”")
         await pilot.press("escape")

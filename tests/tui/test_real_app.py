@@ -26,7 +26,7 @@ from kvfiles.runtime.context import Context
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 HARBOUR = "Harbour report\n\nThe keeper at Skerry Point was 48 years old.\nThe lamp is lit at dusk.\n"
 QUESTION = "How old was the keeper at Skerry Point?"
 LONG = AskOptions(max_tokens=200, check=False)
@@ -82,7 +82,11 @@ async def read_all(pilot: Pilot[int], folder: Path) -> None:
     await ingest(pilot, folder)
     await sees(pilot, "Ask now", PATIENCE_S)
     await pilot.press("f2", "escape", "f2")
-    await pilot.press("i")
+    await settle(pilot)
+    app = pilot.app
+    assert isinstance(app, BeyondragApp)
+    if not app.ask_screen._input.has_focus:
+        await pilot.press("i")
 
 
 async def ask(pilot: Pilot[int], question: str = QUESTION) -> None:
@@ -172,10 +176,42 @@ async def test_a_model_that_dies_in_the_middle_of_an_answer(
         await sees(pilot, "first token", PATIENCE_S)
 
 
-async def test_a_library_that_is_removed_under_the_app_and_put_back(
+async def test_no_room_for_documents_is_an_error_turn_with_its_remedy(
     settings: Settings, tmp_path: Path
 ) -> None:
     async with opened(settings) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        await read_all(pilot, tmp_path / "documents")
+        app.ask_screen._choose(AskOptions(max_tokens=4000))
+        await ask(pilot)
+        await sees(pilot, "nothing is left for documents", PATIENCE_S)
+        assert "Try: ask for a shorter answer" in shown(pilot)
+        app.ask_screen._choose(AskOptions(max_tokens=8, check=False))
+        await ask(pilot)
+        await sees(pilot, "first token", PATIENCE_S)
+
+
+async def test_a_comparison_says_what_each_column_had(settings: Settings, tmp_path: Path) -> None:
+    async with opened(settings, WIDE) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        await read_all(pilot, tmp_path / "documents")
+        app.ask_screen._choose(AskOptions(max_tokens=9, exact=True, check=False))
+        await pilot.press("f6")
+        await ask(pilot)
+        await until(pilot, lambda: shown(pilot).count("first token") == 3, PATIENCE_S)
+        seen = shown(pilot)
+        assert seen.count("asked with: not checked · at most 9 tokens") == 3
+        assert "attached" in seen
+        assert seen.count("of them prefilled") == 2, "the chunks, and the documents that were read again"
+        assert "this is done once" not in seen
+
+
+async def test_a_library_that_is_removed_under_the_app_and_put_back(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with opened(settings, WIDE) as pilot:
         app = pilot.app
         assert isinstance(app, BeyondragApp)
         app.ask_screen._choose(AskOptions(max_tokens=8, check=False))

@@ -25,6 +25,7 @@ from beyondrag.service.notices import (
     Ready,
     Said,
     Stopped,
+    TaskFailed,
 )
 from beyondrag.service.problems import problem_of
 from beyondrag.tui.safe_text import safe_line
@@ -102,7 +103,8 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
             stopping = self._turn is not None and self._turn.ended
             self.notify("Stopping; one moment." if stopping else _BUSY, markup=False)
             return
-        if self.shell.missing is not None:
+        missing = self.shell.missing
+        if missing is not None and missing.licence:  # any other may have been put back by hand
             self.shell.show_welcome()
             return
         self._input.put("")
@@ -124,6 +126,8 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
             case Failed(problem):
                 self._show("#trouble", problem_in_words(problem))
                 await self._fail(problem)
+            case TaskFailed(request=request, problem=problem) if request == self._request:
+                self.tell(problem)  # the answer comes all the same, but it could not be kept
             case Asked() | Said() | Answered() | Stopped() | AskFailed() if notice.request == self._request:
                 await self._go_on(notice)
 
@@ -230,7 +234,12 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
     @property
     def choices(self) -> str:
         """The same in words; "" when nothing differs from the usual."""
-        return options_in_words(self._options, tuple(pinned.title for pinned in self._pinned))
+        return options_in_words(self._options, self.pinned_titles)
+
+    @property
+    def pinned_titles(self) -> tuple[str, ...]:
+        """What the next question is read from; () when the search chooses."""
+        return tuple(pinned.title for pinned in self._pinned)
 
     def pin_only(self, document_id: str, title: str) -> None:
         """Read this document and no other for the next questions."""

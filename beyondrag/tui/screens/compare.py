@@ -27,6 +27,7 @@ from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.question_input import QuestionInput
 from beyondrag.tui.widgets.source_row import SourceRow
 from beyondrag.tui.widgets.toggle import Toggle
+from beyondrag.tui.wording import arm_options_in_words
 
 ARMS: tuple[Arm, ...] = ("documents", "chunks", "exact")
 
@@ -45,8 +46,9 @@ The same question to the same model: once it reads whole documents from their sn
 chunks of the same library. Each column says what it was given, which line it copied as evidence, and
 whether that line stands there. With f16 the documents are read again without compression, which is slow.
 
-The options of the mode Ask count here too: pinned documents, how many, repaired tokens, the check. Its
-`exact` switches the f16 column on.
+The options of the mode Ask count here too, and each column says which: pinned documents, the check and the
+longest answer in all of them; how many documents in both that read whole ones; repaired tokens where
+snapshots are attached. `exact` switches the f16 column on.
 """
     CSS = """
     CompareScreen #columns { height: 1fr; }
@@ -129,10 +131,12 @@ The options of the mode Ask count here too: pinned documents, how many, repaired
         field = self.query_one(QuestionInput)
         field.add(event.question)
         field.put("")
-        for arm in self._asked:
-            await self._column(arm).begin(event.question)
         # `exact` is a column here, not an option.
-        options = replace(self.shell.ask_screen.options, exact=False)
+        ask = self.shell.ask_screen
+        options = replace(ask.options, exact=False)
+        for arm in self._asked:
+            words = arm_options_in_words(arm, options, ask.pinned_titles)
+            await self._column(arm).begin(event.question, words)
         self._request = self.service.compare(event.question, self._asked, options)
 
     def on_screen_resume(self) -> None:

@@ -25,8 +25,8 @@ class DocumentScreen(NoticeScreen[DocumentAction | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Back"),
         Binding("o,enter", "choose('text')", "Whole text"),
-        Binding("p", "choose('ask')", "Ask only this"),
-        Binding("r", "choose('reread')", "Read again"),
+        Binding("p", "choose('ask')", "Ask this"),
+        Binding("r", "choose('reread')", "Read again", show=False),
         Binding("v", "choose('verify')", "Verify"),
         Binding("d,delete", "choose('remove')", "Remove"),
     ]

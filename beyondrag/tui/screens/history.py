@@ -9,26 +9,21 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.widgets import Input
 
 from beyondrag.quantities import counted, moment_in_words
 from beyondrag.service.interface import ConversationSummary
 from beyondrag.service.notices import Answered, Notice, Ready, Stopped
 from beyondrag.service.problems import problem_of
-from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.list_screen import TYPING_S, ListScreen
 from beyondrag.tui.screens.confirm import ConfirmScreen, LineScreen
 from beyondrag.tui.widgets.conversation_pane import ConversationPane
 from beyondrag.tui.widgets.folder_picker import path_from
-from beyondrag.tui.widgets.outcome import Outcome
-from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.rows_view import Column, Row, RowsView
 from beyondrag.tui.wording import path_in_words
 
 MAX_LISTED = 200
 """The latest ones; a search finds the others."""
 
-_TYPING_S = 0.12
 _COLUMNS = (
     Column("title", "first question", 0),
     Column("turns", "questions", 9, right=True, needs=50),
@@ -36,7 +31,7 @@ _COLUMNS = (
 )
 
 
-class HistoryScreen(NoticeScreen[None]):
+class HistoryScreen(ListScreen):
     """The mode "history"."""
 
     HELP = """\
@@ -44,16 +39,10 @@ Conversations are kept in the library. The search looks into questions and answe
 conversation; an export is a Markdown file with the sources.
 """
     CSS = """
-    HistoryScreen #search { border: none; height: 1; background: $panel; padding: 0 1; }
-    HistoryScreen #list { height: 1fr; }
     HistoryScreen #conversation { width: 50%; border-left: solid $panel; display: none; }
     HistoryScreen.-normal #conversation, HistoryScreen.-wide #conversation { display: block; }
-    HistoryScreen #empty { height: 1fr; padding: 1 2; display: none; }
-    HistoryScreen.-empty #empty { display: block; }
-    HistoryScreen.-empty #list { display: none; }
-    HistoryScreen #count { height: 1; padding: 0 1; color: $text-muted; }
     """
-    AUTO_FOCUS = "#conversations"
+    SEARCH = "search in questions and answers"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search"),
         Binding("e", "export", "Export"),
@@ -64,40 +53,21 @@ conversation; an export is a Markdown file with the sources.
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[str, ConversationSummary] = {}
-        self._stale = True
 
-    def body(self) -> ComposeResult:
-        yield Input(placeholder="search in questions and answers", id="search")
-        with Horizontal(id="list"):
-            yield RowsView(_COLUMNS, id="conversations")
-            yield ConversationPane(id="conversation")
-        yield Plain(id="empty")
-        yield Outcome()
-        yield Plain(id="count")
+    def parts(self) -> ComposeResult:
+        yield RowsView(_COLUMNS, id="conversations")
+        yield ConversationPane(id="conversation")
 
     async def receive(self, notice: Notice) -> None:
         if isinstance(notice, Answered | Stopped | Ready):
-            self._stale = True
+            self.stale = True
             if self.is_current:
-                self._fetch(_TYPING_S)
-
-    def on_screen_resume(self) -> None:
-        """Shown again: what was asked in the meantime is fetched."""
-        if self._stale:
-            self._fetch()
+                self.fetch(TYPING_S)
 
     # ---------------------------------------------------------------------------- list
 
-    @work(exclusive=True, group="list", exit_on_error=False)
-    async def _fetch(self, wait_s: float = 0.0) -> None:
-        await asyncio.sleep(wait_s)
-        self._stale = False
-        contains = self.query_one("#search", Input).value.strip()
-        try:
-            kept = await asyncio.to_thread(self.service.shelf.conversations, contains, MAX_LISTED)
-        except Exception as error:
-            self.query_one(Outcome).show_problem(problem_of(error))
-            return
+    async def look_up(self, contains: str) -> None:
+        kept = await asyncio.to_thread(self.service.shelf.conversations, contains, MAX_LISTED)
         self._show(kept, contains)
 
     def _show(self, kept: list[ConversationSummary], contains: str) -> None:
@@ -117,28 +87,18 @@ conversation; an export is a Markdown file with the sources.
                 for summary in self._kept.values()
             ]
         )
-        self.set_class(not kept, "-empty")
-        self.query_one("#empty", Plain).show(
-            f"No question and no answer contains “{contains}”.\nescape shows everything again"
-            if contains
-            else "Nothing has been asked yet.\n\nf2  asks the first question"
-        )
         count = counted(len(kept), "conversation")
         if len(kept) == MAX_LISTED:
             count = f"the latest {MAX_LISTED:,} conversations; / finds others"
-        self.query_one("#count", Plain).show(count)
+        self.show_count(
+            len(kept),
+            count,
+            f"No question and no answer contains “{contains}”.\nescape shows everything again"
+            if contains
+            else "Nothing has been asked yet.\n\nf2  asks the first question",
+        )
         if table.cursor_key == before:  # otherwise the table says so itself
             self._preview(before)
-
-    @on(Input.Changed, "#search")
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        self._fetch(_TYPING_S)
-
-    @on(Input.Submitted, "#search")
-    def _searched(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.query_one("#conversations").focus()
 
     @on(RowsView.Highlighted, "#conversations")
     def _highlighted(self, event: RowsView.Highlighted) -> None:
@@ -152,7 +112,7 @@ conversation; an export is a Markdown file with the sources.
         if key is None:
             pane.clear()
             return
-        await asyncio.sleep(_TYPING_S)  # the cursor may be moving on
+        await asyncio.sleep(TYPING_S)  # the cursor may be moving on
         try:
             conversation = await asyncio.to_thread(self.service.shelf.conversation, key)
         except Exception as error:
@@ -186,7 +146,7 @@ conversation; an export is a Markdown file with the sources.
 
     @work(group="export", exit_on_error=False)
     async def _export(self, conversation_id: str, line: str) -> None:
-        outcome = self.query_one(Outcome)
+        outcome = self.outcome
         path = path_from(line)
         if path is None:
             outcome.show([f"{line} is no path; nothing was written"])
@@ -219,21 +179,9 @@ conversation; an export is a Markdown file with the sources.
         try:
             await asyncio.to_thread(self.service.shelf.delete_conversation, summary.id)
         except Exception as error:
-            self.query_one(Outcome).show_problem(problem_of(error))
+            self.outcome.show_problem(problem_of(error))
             return
-        self._fetch()
-
-    def action_search(self) -> None:
-        self.query_one("#search", Input).focus()
-
-    def action_back(self) -> None:
-        """Put away what is shown on top: the outcome, then the search."""
-        field = self.query_one("#search", Input)
-        if self.query_one(Outcome).put_away():
-            return
-        if field.value:
-            field.value = ""
-        self.query_one("#conversations").focus()
+        self.fetch()
 
 
 def file_name(title: str) -> str:

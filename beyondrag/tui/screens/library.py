@@ -8,8 +8,6 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.widgets import Input
 
 from beyondrag.document_state import DocumentState
 from beyondrag.quantities import bytes_in_words
@@ -27,7 +25,7 @@ from beyondrag.service.notices import (
 from beyondrag.service.problems import problem_of
 from beyondrag.snapshot_facts import f16_bytes
 from beyondrag.tui.document_listing import Listing, around, look_up
-from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.list_screen import TYPING_S, ListScreen
 from beyondrag.tui.screens.confirm import ChoiceScreen, ConfirmScreen
 from beyondrag.tui.screens.document import DocumentAction, DocumentScreen
 from beyondrag.tui.screens.failures import FailuresScreen
@@ -39,14 +37,9 @@ from beyondrag.tui.widgets.document_table import (
     selection_in_words,
     statistics_in_words,
 )
-from beyondrag.tui.widgets.outcome import Outcome
-from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.rows_view import RowsView
 from beyondrag.tui.wording import path_in_words
 from library.listing import Listed
-
-_TYPING_S = 0.12
-"""The list is fetched when nobody has typed for this long."""
 
 _SCROLLING_S = 0.03
 
@@ -54,7 +47,7 @@ _CHANGES_S = 1.0
 """While documents come in the list is fetched at most this often."""
 
 
-class LibraryScreen(NoticeScreen[None]):
+class LibraryScreen(ListScreen):
     """The mode "library"."""
 
     HELP = """\
@@ -64,24 +57,18 @@ Every document of the library: its pages, tokens, the size and codec of its snap
 another model or setting · **missing** its file is gone, it can still be asked about.
 """
     CSS = """
-    LibraryScreen #list { height: 1fr; }
-    LibraryScreen #filter { border: none; height: 1; background: $panel; padding: 0 1; }
-    LibraryScreen #empty { height: 1fr; padding: 1 2; display: none; }
-    LibraryScreen.-empty #empty { display: block; }
-    LibraryScreen.-empty #list { display: none; }
     LibraryScreen #details { width: 45%; border-left: solid $panel; display: none; }
     LibraryScreen.-normal #details, LibraryScreen.-wide #details { display: block; }
-    LibraryScreen #totals { height: auto; padding: 0 1; color: $text-muted; }
     """
-    AUTO_FOCUS = "#documents"
+    SEARCH = "filter by title or path"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter"),
+        Binding("slash", "search", "Filter"),
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse", show=False),
         Binding("a", "add", "Add"),
-        Binding("o", "act('text')", "Text"),
-        Binding("p", "act('ask')", "Ask only this"),
-        Binding("r", "act('reread')", "Read again"),
+        Binding("o", "act('text')", "Text", show=False),
+        Binding("p", "act('ask')", "Ask this"),
+        Binding("r", "act('reread')", "Read again", show=False),
         Binding("v", "act('verify')", "Verify"),
         Binding("V", "verify_all", "Verify all", show=False),
         Binding("f", "failures", "Files that could not be read", show=False),
@@ -95,72 +82,47 @@ another model or setting · **missing** its file is gone, it can still be asked 
         self._sort: SortKey = "added"
         self._descending = False
         self._listed = Listed((), 0)
-        self._stale = True
         self._waiting = False
         self._tasks: dict[int, str] = {}
 
-    def body(self) -> ComposeResult:
-        yield Input(placeholder="filter by title or path", id="filter")
-        with Horizontal(id="list"):
-            yield DocumentTable(id="documents")
-            yield DocumentDetails(id="details")
-        yield Plain(id="empty")
-        yield Outcome()
-        yield Plain(id="totals")
+    def parts(self) -> ComposeResult:
+        yield DocumentTable(id="documents")
+        yield DocumentDetails(id="details")
 
     # ------------------------------------------------------------------------- notices
 
     async def receive(self, notice: Notice) -> None:
         match notice:
             case LibraryChanged() | Ready():
-                self._stale = True
+                self.stale = True
                 if self.is_current and not self._waiting:
                     self._waiting = True
                     self.set_timer(_CHANGES_S, self._changed)
             case Looking(request, done, total) if request in self._tasks and total:
-                self.query_one(Outcome).show([f"{self._tasks[request]}: {done:,} of {total:,}"])
+                self.outcome.show([f"{self._tasks[request]}: {done:,} of {total:,}"])
             case TaskDone(request, lines) if request in self._tasks:
                 doing = self._tasks.pop(request)
-                self.query_one(Outcome).show([f"{doing}: done", *lines])
+                self.outcome.show([f"{doing}: done", *lines])
             case Ingested(request=request) if request in self._tasks:
                 doing = self._tasks.pop(request)
                 lines = tuple(problem.reason for problem in notice.problems)
-                self.query_one(Outcome).show(
-                    [f"{doing}: {'stopped' if notice.cancelled else 'done'}", *lines]
-                )
+                self.outcome.show([f"{doing}: {'stopped' if notice.cancelled else 'done'}", *lines])
             case TaskFailed(request, problem) | IngestFailed(request, problem) if request in self._tasks:
                 self._tasks.pop(request)
-                self.query_one(Outcome).show_problem(problem)
+                self.outcome.show_problem(problem)
 
     def _changed(self) -> None:
         self._waiting = False
-        if self._stale and self.is_current:
-            self._fetch()
-
-    def on_screen_resume(self) -> None:
-        """Shown again: what has changed in the meantime is fetched."""
-        if self._stale:
-            self._fetch()
+        if self.stale and self.is_current:
+            self.fetch()
 
     # ---------------------------------------------------------------------------- list
 
-    @work(exclusive=True, group="list", exit_on_error=False)
-    async def _fetch(self, wait_s: float = 0.0) -> None:
-        await asyncio.sleep(wait_s)
-        self._stale = False
-        contains = self.query_one("#filter", Input).value.strip()
-        try:
-            listing = await asyncio.to_thread(
-                look_up,
-                self.service.shelf,
-                contains,
-                self._sort,
-                self._descending,
-                self.query_one(DocumentTable).viewed,
-            )
-        except Exception as error:
-            self.query_one(Outcome).show_problem(problem_of(error))
-            return
+    async def look_up(self, contains: str) -> None:
+        viewed = self.query_one(DocumentTable).viewed
+        listing = await asyncio.to_thread(
+            look_up, self.service.shelf, contains, self._sort, self._descending, viewed
+        )
         self._show(listing, contains)
 
     def _show(self, listing: Listing, contains: str) -> None:
@@ -170,16 +132,14 @@ another model or setting · **missing** its file is gone, it can still be asked 
         before = table.cursor_key
         table.mark_order(self._sort, self._descending)
         table.show_rows(listing.rows)
-        self.set_class(not listing.rows, "-empty")
-        self.query_one("#empty", Plain).show(
+        selection = selection_in_words(listing.listed, listing.statistics.n_documents)
+        self.show_count(
+            len(listing.rows),
+            " · ".join([selection, *statistics_in_words(listing.statistics)]),
             f"No title and no path contains “{contains}”.\nescape shows all documents again"
             if contains
-            else "The library is empty.\n\na  adds a folder: you see what it costs before it starts"
+            else "The library is empty.\n\na  adds a folder: you see what it costs before it starts",
         )
-        words = [selection_in_words(listing.listed)]
-        if contains:
-            words[0] += f" of {listing.statistics.n_documents:,}"
-        self.query_one("#totals", Plain).show(" · ".join([*words, *statistics_in_words(listing.statistics)]))
         if table.cursor_key == before:  # otherwise the table says so itself
             self._preview(before)
 
@@ -197,7 +157,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
         try:
             known = await asyncio.to_thread(self.service.shelf.states_of, around(listed, viewed))
         except Exception as error:
-            self.query_one(Outcome).show_problem(problem_of(error))
+            self.outcome.show_problem(problem_of(error))
             return
         if listed is not self._listed:
             return
@@ -208,23 +168,13 @@ another model or setting · **missing** its file is gone, it can still be asked 
         if table.cursor_key in {state.document.id for state in known}:
             self._preview(table.cursor_key)
 
-    @on(Input.Changed, "#filter")
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        self._fetch(_TYPING_S)
-
-    @on(Input.Submitted, "#filter")
-    def _filtered(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.query_one(DocumentTable).focus()
-
     @on(RowsView.HeaderClicked, "#documents")
     def _sort_by(self, event: RowsView.HeaderClicked) -> None:
         for key in SORT_KEYS:
             if key == event.column:
                 self._descending = not self._descending if key == self._sort else False
                 self._sort = key
-                self._fetch()
+                self.fetch()
 
     # ------------------------------------------------------------------------- details
 
@@ -241,7 +191,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
         details.show(state)
         if state is None:
             return
-        await asyncio.sleep(_TYPING_S)  # the cursor may be moving on
+        await asyncio.sleep(TYPING_S)  # the cursor may be moving on
         try:
             text, f16 = await asyncio.to_thread(self._read_preview, state)
         except Exception as error:
@@ -319,29 +269,17 @@ another model or setting · **missing** its file is gone, it can still be asked 
 
     def _begin(self, request: int, doing: str, hint: str = "") -> None:
         self._tasks[request] = doing
-        self.query_one(Outcome).show([f"{doing} ...", *([hint] if hint else [])])
+        self.outcome.show([f"{doing} ...", *([hint] if hint else [])])
 
     def action_add(self) -> None:
         self.shell.show_mode("ingest")
-
-    def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
 
     def action_sort(self) -> None:
         place = SORT_KEYS.index(self._sort)
         self._sort = SORT_KEYS[(place + 1) % len(SORT_KEYS)]
         self._descending = False
-        self._fetch()
+        self.fetch()
 
     def action_reverse(self) -> None:
         self._descending = not self._descending
-        self._fetch()
-
-    def action_back(self) -> None:
-        """Put away what is shown on top: the outcome, then the filter."""
-        field = self.query_one("#filter", Input)
-        if self.query_one(Outcome).put_away():
-            return
-        if field.value:
-            field.value = ""
-        self.query_one(DocumentTable).focus()
+        self.fetch()

@@ -56,6 +56,8 @@ class PinScreen(ModalScreen[tuple[Pinned, ...]]):
         self._service = service
         self._pinned = {one.document_id: one for one in pinned}
         self._found: list[Pinned] = []
+        self._found_for: str | None = None
+        self._enter_waits = False
 
     def compose(self) -> ComposeResult:
         """The field, the documents, what to press."""
@@ -65,7 +67,7 @@ class PinScreen(ModalScreen[tuple[Pinned, ...]]):
             yield OptionList(markup=False)
             yield Plain("", id="said", classes="muted")
             yield Plain(
-                "Enter pins and unpins · ctrl+o only this one · ctrl+x unpin all · Escape is done",
+                "Enter pins, unpins · ctrl+o only this · ctrl+x unpins all · Escape: done",
                 classes="muted",
             )
 
@@ -78,8 +80,11 @@ class PinScreen(ModalScreen[tuple[Pinned, ...]]):
         self._search(message.value)
 
     @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.query_one(OptionList).action_select()
+    def _submitted(self, message: Input.Submitted) -> None:
+        """Enter means what these words find, not what stood there before they were typed."""
+        self._enter_waits = self._found_for != message.value
+        if not self._enter_waits:
+            self.query_one(OptionList).action_select()
 
     @on(OptionList.OptionSelected)
     def _toggle(self, message: OptionList.OptionSelected) -> None:
@@ -112,7 +117,7 @@ class PinScreen(ModalScreen[tuple[Pinned, ...]]):
         """Give what is pinned."""
         self.dismiss(tuple(self._pinned.values()))
 
-    @work(exclusive=True, group="search")
+    @work(exclusive=True, group="search", exit_on_error=False)
     async def _search(self, words: str) -> None:
         if words:
             await asyncio.sleep(_TYPING_SECONDS)
@@ -121,19 +126,27 @@ class PinScreen(ModalScreen[tuple[Pinned, ...]]):
         except Exception as error:  # whatever it is, it is told in words
             self._fail(problem_of(error))
         else:
-            self._came(found)
+            self._came(words, found)
 
-    def _came(self, found: list[Pinned]) -> None:
+    def _came(self, words: str, found: list[Pinned]) -> None:
+        if not self.is_attached:  # left while the library was being searched
+            return
         others = [one for one in self._pinned.values() if one not in found]
         self._found = [*others, *found][:_MAX_SHOWN]
-        self._show()
+        self._found_for = words
+        self._show(len(others))
+        if self._enter_waits:
+            self._enter_waits = False
+            self.query_one(OptionList).action_select()
 
     def _fail(self, problem: Problem) -> None:
-        self.query_one("#said", Plain).show(f"{safe_line(problem.message)}  {safe_line(problem.remedy)}")
+        if self.is_attached:
+            self.query_one("#said", Plain).show(f"{safe_line(problem.message)}  {safe_line(problem.remedy)}")
 
-    def _show(self) -> None:
+    def _show(self, at: int | None = None) -> None:
+        """List what was found, with the cursor at the place `at`, or where it was."""
         options = self.query_one(OptionList)
-        at = options.highlighted
+        at = options.highlighted if at is None else at
         options.clear_options()
         for one in self._found:
             mark = "[x] " if one.document_id in self._pinned else "[ ] "

@@ -22,6 +22,11 @@ TITLES: Mapping[Arm, str] = {
     "chunks": "Chunk-RAG",
     "exact": "Whole documents, f16",
 }
+_ABOUT: Mapping[Arm, str] = {
+    "documents": "reads the whole documents that fit, from their snapshots",
+    "chunks": "reads the best chunks of the same library, prefilled for every question",
+    "exact": "reads the same whole documents again, without their snapshots",
+}
 _SUMMARY_CHARS = 100
 
 
@@ -35,6 +40,7 @@ class ArmColumn(VerticalScroll):
     ArmColumn .arm-given {
         padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis;
     }
+    ArmColumn .arm-options { padding: 0 1; color: $text-accent; }
     ArmColumn .arm-state { padding: 0 1; color: $text-muted; }
     ArmColumn .arm-turn { height: auto; }
     ArmColumn Collapsible { display: none; margin: 0; padding: 0 1; border-top: none; }
@@ -49,22 +55,32 @@ class ArmColumn(VerticalScroll):
     def compose(self) -> ComposeResult:
         yield Plain(TITLES[self.arm], classes="arm-title title")
         with Vertical(classes="arm-body"):
+            yield Plain(classes="arm-options")
             yield Plain(classes="arm-given")
             with Collapsible(title="the texts it was given", collapsed=True):
                 yield Plain(classes="arm-texts")
             yield Plain(classes="arm-state")
             yield Vertical(classes="arm-turn")
 
+    def on_mount(self) -> None:
+        """Nothing was asked yet: say what will happen here."""
+        self.query_one(".arm-options", Plain).display = False
+        self._state(_ABOUT[self.arm])
+
     @property
     def turn(self) -> TurnView | None:
         """What happens to the question here; None before its turn comes."""
         return self._turn
 
-    async def begin(self, question: str) -> None:
-        """The question was sent; this column waits for its turn."""
+    async def begin(self, question: str, options: str) -> None:
+        """The question was sent; this column waits for its turn.  `options` say how it is asked ("": as
+        usual)."""
         self._question, self._turn = question, None
         await self.query_one(".arm-turn", Vertical).remove_children()
         self.query_one(".arm-given", Plain).show("")
+        asked = self.query_one(".arm-options", Plain)
+        asked.show(f"asked with: {options}")
+        asked.display = bool(options)
         self.query_one(Collapsible).display = False
         self._state("waits for its turn ...")
         self.anchor()  # what is being written stays in view until somebody scrolls
@@ -117,7 +133,7 @@ class ArmColumn(VerticalScroll):
 
     async def _begun(self) -> TurnView:
         if self._turn is None:
-            self._turn = TurnView(self._question)
+            self._turn = TurnView(self._question, reads_chunks=self.arm == "chunks")
             self._state("")
             await self.query_one(".arm-turn", Vertical).mount(self._turn)
         return self._turn

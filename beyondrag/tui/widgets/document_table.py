@@ -122,6 +122,7 @@ def unknown_row(document_id: str) -> Row:
     return Row(document_id, ("…",) + ("",) * (len(COLUMNS) - 1), "muted")
 
 
-def selection_in_words(listed: Listed) -> str:
-    """How many documents are listed, and their tokens."""
-    return f"{counted(len(listed.ids), 'document')}, {counted(listed.n_tokens, 'token')}"
+def selection_in_words(listed: Listed, n_all: int) -> str:
+    """How many of the library's `n_all` documents are listed, and their tokens."""
+    n, tokens = len(listed.ids), counted(listed.n_tokens, "token")
+    return f"{counted(n, 'document')}, {tokens}" if n >= n_all else f"{n:,} of {n_all:,} documents, {tokens}"

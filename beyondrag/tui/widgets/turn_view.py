@@ -28,11 +28,14 @@ from beyondrag.tui.widgets.source_row import SourceRow
 from beyondrag.tui.wording import (
     NOT_ANSWERED,
     NOTHING_FITS,
+    attached_in_words,
     chosen_in_words,
     cost_in_words,
     left_out_in_words,
     page_in_words,
+    placing_in_words,
     problem_in_words,
+    reading_in_words,
 )
 
 _PASSAGE_LIMIT = 160
@@ -53,9 +56,11 @@ class TurnView(Vertical):
     TurnView .empty { display: none; }
     """
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, *, reads_chunks: bool = False) -> None:
+        """`reads_chunks`: the answer of chunk-RAG, which reads its chunks for every question."""
         super().__init__()
         self.question = question
+        self._reads_chunks = reads_chunks
         self.answer: Answer | None = None
         self.read: WhatWasRead | None = None
         self.ended = False
@@ -91,7 +96,7 @@ class TurnView(Vertical):
         """The engine works on it; follow-ups are told whether the documents stay."""
         why = safe_line(notice.why, 300) or (_KEPT if notice.kept else "")
         if why:
-            self._facts.append(Content(why))
+            self._facts.append(Content(f"{why[0].upper()}{why[1:]}"))
         self._show_reading()
 
     async def happened(self, event: Event) -> None:
@@ -99,16 +104,13 @@ class TurnView(Vertical):
         match event:
             case Chosen(documents, left_out):
                 self._facts += _chosen(documents, left_out)
-                self._step = "attaching …" if documents else ""
+                self._step = placing_in_words(documents)
                 self._show_reading()
-            case ReadingDocument(title, done, total):
-                self._step = (
-                    f"no snapshot yet: reading {safe_line(title, 80)}, {done:,} of {total:,} tokens; "
-                    "this is done once"
-                )
+            case ReadingDocument():
+                self._step = reading_in_words(event, chunks=self._reads_chunks)
                 self._show_reading()
-            case Attached(n_tokens, seconds):
-                self._facts.append(Content(f"attached {n_tokens:,} tokens in {seconds * 1000:,.0f} ms"))
+            case Attached():
+                self._facts.append(Content(attached_in_words(event)))
                 self._step = "reading the question …"
                 self._show_reading()
             case EvidenceDelta(text):
