@@ -31,6 +31,11 @@ _TWO_WORD_OPENINGS = frozenset(
 )
 _PERSONAL = frozenset("he she they him her them his hers their theirs both former latter".split())
 _IMPERSONAL = frozenset("it its this these those same".split())
+_AT_THE_END = frozenset("then so before after afterwards since instead otherwise".split())
+"""Words that point back when nothing comes behind them ("What has to be done then?")."""
+_OF_SEVERAL = frozenset("which who whom either neither both none".split())
+"""Words that choose among things when "of them" or "of the two" comes behind them."""
+_NUMBERS = frozenset("two three four 2 3 4".split())
 _IDLE = (
     _OPENINGS
     | _PERSONAL
@@ -69,12 +74,14 @@ class EarlierTurn:
 class Leaning:
     """How a question leans on the ones before: `sign` is the word that shows it ("he", "What about").
 
-    "personal" and "impersonal": by a pronoun; "opening": by how it begins; "fragment": it says nothing
-    of its own ("Why?"); "alone": not at all.
+    "personal" and "impersonal": by a pronoun or a word like one; "opening": by how it begins; "fragment":
+    it says nothing of its own ("Why?"); "alone": not at all.  `several`: it chooses among things that may
+    have been asked about one after another ("Which of the two?").
     """
 
     kind: Kind
     sign: str = ""
+    several: bool = False
 
 
 def leaning(question: str) -> Leaning:
@@ -84,22 +91,47 @@ def leaning(question: str) -> Leaning:
     """
     spelled = list(words(question))
     named = _named(question)
-    before_names = [word for word in spelled if not named or word.start < named[0].start()]
+    n_before_names = sum(not named or word.start < named[0].start() for word in spelled)
+    if found := _by_pronoun(question, spelled, n_before_names) or _by_opening(question, spelled):
+        return found
+    if not named and not own_words(question):
+        return Leaning("fragment", one_line(question, 60))
+    return Leaning("alone")
+
+
+def _by_pronoun(question: str, spelled: Sequence[Word], n: int) -> Leaning | None:
+    """By a pronoun, or a word like one, among the first `n` words; by the first personal one if there is."""
     impersonal = ""
-    for index, word in enumerate(before_names):
+    for index, word in enumerate(spelled[:n]):
+        if start := _start_of_several(spelled, index):
+            return Leaning("personal", question[start.start : word.end], several=True)
         if word.folded in _PERSONAL:
             return Leaning("personal", _text(question, word))
-        if not impersonal and _is_impersonal(before_names, index):
+        if not impersonal and _is_impersonal(spelled, index):
             impersonal = _text(question, word)
-    if impersonal:
-        return Leaning("impersonal", impersonal)
+    return Leaning("impersonal", impersonal) if impersonal else None
+
+
+def _by_opening(question: str, spelled: Sequence[Word]) -> Leaning | None:
     if len(spelled) > 1 and (spelled[0].folded, spelled[1].folded) in _TWO_WORD_OPENINGS:
         return Leaning("opening", question[spelled[0].start : spelled[1].end])
     if spelled and spelled[0].folded in _OPENINGS:
         return Leaning("opening", _text(question, spelled[0]))
-    if not named and not own_words(question):
-        return Leaning("fragment", one_line(question, 60))
-    return Leaning("alone")
+    return None
+
+
+def _start_of_several(spelled: Sequence[Word], index: int) -> Word | None:
+    """Where the words begin that speak of several things and end at `index`; None when they do not."""
+    word = spelled[index]
+    before = [earlier.folded for earlier in spelled[max(index - 3, 0) : index]]
+    if word.folded in ("both", "former", "latter"):
+        return word
+    if word.folded in ("them", "these", "those") and len(before) > 1 and before[-1] == "of":
+        return spelled[index - 2] if before[-2] in _OF_SEVERAL else None
+    if word.folded in _NUMBERS and len(before) > 2 and before[1] == "of":
+        chooses = before[0] in _OF_SEVERAL and before[2] in ("the", "these", "those")
+        return spelled[index - 3] if chooses else None
+    return None
 
 
 def _is_impersonal(spelled: Sequence[Word], index: int) -> bool:
@@ -110,6 +142,8 @@ def _is_impersonal(spelled: Sequence[Word], index: int) -> bool:
         return not before or before in _BEFORE_PRONOUN
     if word == "there":  # not "is there", "there are"
         return bool(before) and before not in _EXISTENTIAL and after not in _EXISTENTIAL
+    if word in _AT_THE_END:
+        return bool(before) and not after
     return word in _IMPERSONAL
 
 
@@ -198,7 +232,10 @@ def follow_up(question: str, earlier: Sequence[EarlierTurn], count: Callable[[st
     """`question` as one that goes on from `earlier`; `count` gives the number of tokens of a text."""
     if not earlier:
         return standing_alone(question)
-    about = what_it_is_about(question, topic(earlier))
+    spoken_of = topic(earlier)
+    if leaning(question).several:
+        spoken_of = f"{topic(earlier[:-1])} {spoken_of}".strip()
+    about = what_it_is_about(question, spoken_of)
     names = [] if own_names(question) else _names(earlier[-1].answer[:_EARLIER_CHARS])
     search = " ".join([about, *names[:3]])
     return Query(question, search, about, earlier_text(earlier, count))

@@ -14,7 +14,7 @@ from small_world import TEXTS, World
 from beyondrag.engine import Engine
 from beyondrag.settings import Settings
 from ingest.indexing import index
-from ingest.pipeline import pending_volumes, read_all
+from ingest.pipeline import pending_volumes, read_volume
 from kvfiles.codecs import DEFAULT_CODEC
 from library.store import Library
 
@@ -56,7 +56,8 @@ def read_world(tmp_path_factory: pytest.TempPathFactory, small_model_path: Path,
         with Engine(settings_, library) as engine:
             engine.prepare()
             pending = pending_volumes(library, report.document_ids, engine.profile, engine.reader)
-            read_all(library, pending, engine.profile, engine.reader)
+            for volume in pending:
+                read_volume(library, volume, engine.profile, engine.reader)
     return World(settings_, documents)
 
 

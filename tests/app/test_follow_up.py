@@ -36,7 +36,16 @@ def count(text: str) -> int:
         ("What did they find?", "personal", "they"),
         ("What was her husband's name?", "personal", "her"),
         ("Was he in Houston?", "personal", "he"),
-        ("Which of the two, the former or the latter?", "personal", "former"),
+        ("Did the former or the latter win?", "personal", "former"),
+        ("Which of the two, the former or the latter?", "personal", "Which of the two"),
+        ("And which of them is larger?", "personal", "which of them"),
+        ("How many of them are new?", "personal", "them"),
+        ("What are the three stages of discipline?", "alone", ""),
+        ("Which of the two lamps of Skerry Point is lit?", "personal", "Which of the two"),
+        ("What has to be done then?", "impersonal", "then"),
+        ("What happened before?", "impersonal", "before"),
+        ("What happened before Skerry Point was lit?", "alone", ""),
+        ("Who kept the lamp before the storm?", "alone", ""),
         ("When was it built?", "impersonal", "it"),
         ("Why was that?", "impersonal", "that"),
         ("Who lives there?", "impersonal", "there"),
@@ -110,6 +119,14 @@ def test_both_subjects_of_a_comparison_stay_two() -> None:
     before = EarlierTurn("When was Skerry Point lit, and when was Mill Lane built?", "")
     about = follow_up("Which of them was first?", [before], count).about
     assert subjects(about, [HARBOUR, BAKERY]) == ["Skerry Point", "Mill Lane"]
+
+
+def test_a_choice_among_several_is_about_all_of_them() -> None:
+    turns = [EarlierTurn("When was Skerry Point lit?", "1903"), EarlierTurn("And Mill Lane?", "1921")]
+    assert follow_up("Which of the two is older?", turns, count).about == (
+        "Which of the two is older? (Skerry Point; Mill Lane)"
+    )
+    assert follow_up("How old is it?", turns, count).about == "How old is it? (Mill Lane)"
 
 
 def test_what_is_added_is_bounded() -> None:
