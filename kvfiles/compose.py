@@ -86,16 +86,17 @@ class Composer:
         spans = [Span(end - part.n_tokens, end) for part, end in zip(parts, ends, strict=True)]
         chunks = []
         for part, span in zip(parts, spans, strict=True):
-            decoder, stored = part.decoder(), part.header.position
+            decoder, stored, subject = part.decoder(), part.header.position, str(part.path)
             for row0 in chunk_starts(part.n_tokens):
                 row1 = min(row0 + CHUNK_TOKENS, part.n_tokens)
-                chunks.append(Chunk(decoder, str(part.path), row0, row1, stored + row0, span.first + row0))
+                chunks.append(Chunk(decoder, subject, row0, row1, stored + row0, span.first + row0))
         self._tables.at(0, max(ends[-1], *(part.header.position + part.n_tokens for part in parts)))
         shape, kind = self._shape, cache_kind(context, self._shape)
-        layouts = tuple(
-            BlobLayout(chunk.n_tokens, shape.n_layer, shape.k_width, shape.v_width, kind.ggml_type)
-            for chunk in chunks
-        )
+        by_size = {
+            n: BlobLayout(n, shape.n_layer, shape.k_width, shape.v_width, kind.ggml_type)
+            for n in {chunk.n_tokens for chunk in chunks}
+        }
+        layouts = tuple(by_size[chunk.n_tokens] for chunk in chunks)
         context.remove(seq)
         context.remove(scratch)
         try:

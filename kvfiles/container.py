@@ -17,7 +17,6 @@ Files are written to a temporary name, synced and renamed.
 from __future__ import annotations
 
 import errno
-import math
 import os
 import struct
 import tempfile
@@ -46,7 +45,10 @@ MAX_VALUES = 1 << 40
 
 _PREAMBLE = struct.Struct("<8sIIQ")
 _CHECKED_PREAMBLE_BYTES = 16
+_LIKELY_HEADER_BYTES = 1 << 14
+"""Read at once; what is longer is read again."""
 _DTYPES = {"u8": np.uint8, "f16": np.float16, "f32": np.float32, "i32": np.int32}
+_ITEM_BYTES = {name: np.dtype(t).itemsize for name, t in _DTYPES.items()}
 _NAMES = {np.dtype(t): name for name, t in _DTYPES.items()}
 _REMEDY = "ingest the document again; the file will be rewritten"
 
@@ -145,14 +147,21 @@ def _aligned(n: int) -> int:
 def _section(row: Sequence[Any], base: int) -> Section:
     """A row of the header's table, its types and sizes checked; raises ValueError, TypeError or KeyError.
 
-    `shape` is checked before it is multiplied: a forged one may hold a million huge numbers.
+    `shape` is checked before it is multiplied: a forged one may hold a million huge numbers.  Plain loops:
+    this is the longest part of opening a file.
     """
     name, dtype, shape, offset, n_bytes, xxh3 = row
-    if type(name) is not str or any(type(n) is not int for n in (offset, n_bytes)) or len(shape) > MAX_DIMS:
+    if type(name) is not str or type(offset) is not int or type(n_bytes) is not int or len(shape) > MAX_DIMS:
         raise ValueError("a section has the wrong form")
-    if any(type(n) is not int or n < 0 for n in shape) or math.prod(max(n, 1) for n in shape) > MAX_VALUES:
+    n_values, plausible = 1, 1
+    for n in shape:
+        if type(n) is not int or n < 0:
+            raise ValueError("a shape is implausible")
+        n_values *= n
+        plausible *= n or 1
+    if plausible > MAX_VALUES:
         raise ValueError("a shape is implausible")
-    if n_bytes != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+    if n_bytes != n_values * _ITEM_BYTES[dtype]:
         raise ValueError("a shape does not fit its size")
     return Section(name, dtype, tuple(shape), base + offset, n_bytes, int(xxh3, 16))
 
@@ -266,8 +275,9 @@ class Container:
     def _read_header(self, size: int) -> tuple[dict[str, Any], dict[str, Section]]:
         if size < _PREAMBLE.size:
             raise self._corrupt("the file is truncated")
-        preamble = np.empty(_PREAMBLE.size, np.uint8)
-        self._read(preamble, 0)
+        start = np.empty(min(size, _LIKELY_HEADER_BYTES), np.uint8)
+        self._read(start, 0)
+        preamble = start[: _PREAMBLE.size]
         magic, version, header_bytes, checksum = _PREAMBLE.unpack(preamble.tobytes())
         if magic != MAGIC:
             raise self._corrupt("this is not a .kv file")
@@ -279,8 +289,10 @@ class Container:
             )
         if header_bytes > min(MAX_HEADER_BYTES, size - _PREAMBLE.size):
             raise self._corrupt("the header does not fit into the file")
-        raw = np.empty(header_bytes, np.uint8)
-        self._read(raw, _PREAMBLE.size)
+        raw = start[_PREAMBLE.size : _PREAMBLE.size + header_bytes]
+        if len(raw) < header_bytes:
+            raw = np.empty(header_bytes, np.uint8)
+            self._read(raw, _PREAMBLE.size)
         header = raw.tobytes()
         if xxhash.xxh3_64_intdigest(preamble[:_CHECKED_PREAMBLE_BYTES].tobytes() + header) != checksum:
             raise self._corrupt("the header is damaged")
@@ -302,12 +314,18 @@ class Container:
         end = header_end
         for row in rows:
             section = _section(row, base)
-            fits = end <= section.offset and section.offset + section.n_bytes <= size
-            if not fits or section.offset % ALIGNMENT or section.name in sections:
+            offset = section.offset
+            if (
+                end > offset
+                or offset + section.n_bytes > size
+                or offset % ALIGNMENT
+                or section.name in sections
+            ):
                 raise self._corrupt(f"section {section.name!r} does not fit into the file")
-            self._check_padding(end, section.offset)
+            if end != offset:
+                self._check_padding(end, offset)
             sections[section.name] = section
-            end = section.offset + section.n_bytes
+            end = offset + section.n_bytes
         self._check_padding(end, size)
         return meta, sections
 

@@ -6,7 +6,10 @@
     ├── ModelError            the GGUF or llama.cpp side
     │   ├── ModelFileError        not a GGUF, missing, unreadable, truncated
     │   ├── UnsupportedModel      its cache cannot be stored (names the architecture)
-    │   └── DecodeError           llama_decode refused or was aborted
+    │   ├── DecodeError           llama_decode refused or was aborted
+    │   └── CalibrationError      the tables of the archive codec
+    │       ├── CalibrationMissing    the model was not calibrated, or not with these tables
+    │       └── CalibrationCorrupt    damaged, forged or made for another model
     ├── ContextOverflow       tokens do not fit into the context
     ├── Cancelled             the user stopped it
     ├── SnapshotError         a `.kv` file
@@ -59,6 +62,18 @@ class UnsupportedModel(ModelError):
 
 class DecodeError(ModelError):
     """llama.cpp refused a batch or a state."""
+
+
+class CalibrationError(ModelError):
+    """Something is wrong with the calibration that the archive codec needs."""
+
+
+class CalibrationMissing(CalibrationError):
+    """The tables that a file or a codec names are not there."""
+
+
+class CalibrationCorrupt(CalibrationError):
+    """The tables are damaged, make no sense or belong to another model."""
 
 
 class ContextOverflow(BeyondragError):

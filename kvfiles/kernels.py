@@ -5,20 +5,26 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kvfiles.positions import RowRope
 
+if TYPE_CHECKING:  # it lives in a package that imports this module's types
+    from kvfiles.codecs.archive.tables import ArchiveTables
+
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
 
 VARIANT_ENV = "BEYONDRAG_KERNELS"
 BLOCK = 64
 """Values that share one scale."""
+MAX_ARCHIVE_MODELS = 2
+"""Calibrations kept arranged: 26 MB each for the default model, and 15 MB more for encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,27 @@ def empty_layers(n_layer: int, n_rows: int, width: int, bits: int) -> CodedLayer
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveModel:
+    """Calibration tables as an implementation wants them: `native` is the compiled form, if there is one."""
+
+    tables: ArchiveTables
+    native: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveChunk:
+    """A chunk of the archive codec: `section` (bytes) holds the streams of `n_rows` tokens.
+
+    `base` (L, k_width + v_width) u8 are the classes of all components, group by group K and V; `scale` is g.
+    """
+
+    section: U8
+    n_rows: int
+    base: U8
+    scale: float
+
+
 class Placing(Protocol):
     """What decoding a chunk needs.  `rope` None leaves rows unrotated (V, or K at its own position)."""
 
@@ -87,6 +114,11 @@ class Placing(Protocol):
 
     def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
         """Write (L, n, width) f16 `rows` after `undo` and `redo`; without both, bit for bit."""
+
+    def decode_archive(
+        self, model: ArchiveModel, coded: ArchiveChunk, rope: RowRope, k: RowTarget, v: RowTarget
+    ) -> None:
+        """Decode K and V of all layers; raises ValueError for streams that no encoder wrote."""
 
 
 class Kernels(Placing, Protocol):
@@ -99,6 +131,16 @@ class Kernels(Placing, Protocol):
     ) -> None:
         """Code (n, width) f16 `rows` after `rope` (usually an inverse one) into layer `layer` of `out`."""
 
+    def archive_model(self, tables: ArchiveTables, *, encoding: bool) -> ArchiveModel:
+        """Arrange `tables` for decoding, or for `encoding` too, which takes longer."""
+
+    def encode_archive(
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+    ) -> tuple[U8, I64] | None:
+        """The section of a chunk of (L, n, width) rows and (L, k_width + v_width) sums of the magnitudes of
+        their coefficients; `trade` is what a bit may cost in squared steps.  None when the rows hold numbers
+        that are not finite or beyond what the cache holds."""
+
 
 class NativeKernels:
     """The compiled kernels (kvfiles/native); each call releases the GIL."""
@@ -106,6 +148,7 @@ class NativeKernels:
     def __init__(self, module: Any, variant: str) -> None:
         self.module = module
         self.name = variant
+        self._archives: dict[tuple[str, bool], ArchiveModel] = {}
 
     def encode(
         self, rows: F16, rope: RowRope | None, quantiser: Quantiser, out: CodedLayers, layer: int
@@ -156,6 +199,67 @@ class NativeKernels:
             rows.view(np.uint16), self._rope(undo), self._rope(redo), self._target(target)
         )
 
+    def archive_model(self, tables: ArchiveTables, *, encoding: bool) -> ArchiveModel:
+        key = (tables.id, encoding)
+        if key not in self._archives:
+            if len(self._archives) >= MAX_ARCHIVE_MODELS:
+                self._archives.pop(next(iter(self._archives)))
+            self._archives[key] = ArchiveModel(tables, self._arranged(tables, encoding))
+        return self._archives[key]
+
+    def _arranged(self, tables: ArchiveTables, encoding: bool) -> Any:
+        model = self.module.ArchiveModel(
+            tables.shape.n_layer, tables.freq, tables.expected, float(tables.shrink)
+        )
+        for group in tables.groups:
+            k, v = (
+                self.module.ArchiveMatrices(
+                    mean,
+                    predict.view(np.uint16),
+                    decode.view(np.uint16),
+                    step,
+                    forward(decode) if encoding else None,
+                )
+                for mean, predict, decode, step in (
+                    (group.mean_k, group.predict_k, group.decode_k, group.step_k),
+                    (group.mean_v, group.predict_v, group.decode_v, group.step_v),
+                )
+            )
+            model.add_group(k, v, group.predict_v0.view(np.uint16))
+        return model
+
+    def decode_archive(
+        self, model: ArchiveModel, coded: ArchiveChunk, rope: RowRope, k: RowTarget, v: RowTarget
+    ) -> None:
+        why = self.module.decode_archive(self.name, self.archive_call(model, coded, rope, k, v))
+        if why:
+            raise ValueError(f"streams of the archive codec: {why}")
+
+    def archive_call(
+        self, model: ArchiveModel, coded: ArchiveChunk, rope: RowRope, k: RowTarget, v: RowTarget
+    ) -> Any:
+        """`decode_archive`, checked and ready to run; the section may be filled until then."""
+        return self.module.ArchiveCall(
+            model.native,
+            coded.section,
+            coded.n_rows,
+            coded.base,
+            coded.scale,
+            self._rope(rope),
+            self._target(k),
+            self._target(v),
+        )
+
+    def encode_archive(
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+    ) -> tuple[U8, I64] | None:
+        magnitudes = np.zeros(base.shape, np.int64)
+        k, v = np.ascontiguousarray(k).view(np.uint16), np.ascontiguousarray(v).view(np.uint16)
+        section = self.module.encode_archive(
+            self.name, model.native, k, v, self._rope(undo), base, scale, trade, magnitudes
+        )
+        return None if section is None else (np.frombuffer(section, np.uint8), magnitudes)
+
     def _rope(self, rope: RowRope | None) -> Any:
         if rope is None:
             return None
@@ -163,6 +267,15 @@ class NativeKernels:
 
     def _target(self, target: RowTarget) -> Any:
         return self.module.Target(target.blob, target.first, target.stride, target.q8, target.rotation)
+
+
+def forward(decode: F16) -> F32:
+    """The encoder's matrices for the decoder's (L, w, w), inverted in f64; ValueError if there are none."""
+    try:
+        inverse: F32 = np.linalg.inv(decode.astype(np.float64)).astype(np.float32)
+    except np.linalg.LinAlgError as error:
+        raise ValueError("a transform has no inverse") from error
+    return inverse
 
 
 def available() -> list[Kernels]:

@@ -2,23 +2,30 @@
 
 Either way a few hundred tokens at a time are read, verified and decoded into a small blob that stays in
 the CPU's cache, set into a scratch sequence and handed over with `seq_cp`, which only marks cells
-(unified cache).  llama.cpp copies as long as we decode, so that two threads keep each other busy.
+(unified cache).  llama.cpp copies nearly as long as we decode, so that two threads keep each other busy.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kvfiles.codecs.base import ChunkTarget
-from kvfiles.container import Stretch
 from kvfiles.errors import DecodeError, StorageError
-from kvfiles.kernels import CodedLayers, Kernels, NativeKernels, Quantiser, RowTarget
+from kvfiles.kernels import (
+    ArchiveChunk,
+    ArchiveModel,
+    CodedLayers,
+    Kernels,
+    NativeKernels,
+    Quantiser,
+    RowTarget,
+)
 from kvfiles.positions import RopeTables, RowRope
 from kvfiles.runtime.context import Context, state_receiver
 from kvfiles.snapshot import SnapshotDecoder
@@ -52,18 +59,21 @@ class Chunk:
     def n_tokens(self) -> int:
         return self.row1 - self.row0
 
-    def target(self, blob: U8, layout: BlobLayout, kind: CacheKind, tables: RopeTables) -> ChunkTarget:
-        """Where it goes in a `blob` of this layout."""
-        q8 = kind.ggml_type == GGML_TYPE_Q8_0
-        return ChunkTarget(
-            self.row0,
-            self.row1,
-            RowTarget(blob, layout.k_offset(0), layout.k_stride, q8, kind.k_rotation),
-            RowTarget(blob, layout.v_offset(0), layout.v_stride, q8, kind.v_rotation),
-            tables.at(self.stored, self.n_tokens),
-            tables.at(self.first, self.n_tokens),
-            moved=self.stored != self.first,
-        )
+    def target(self, k: RowTarget, v: RowTarget, tables: RopeTables) -> ChunkTarget:
+        """Where it goes in a blob whose rows are `k` and `v`."""
+        moved = self.stored != self.first
+        target = tables.at(self.first, self.n_tokens)
+        stored = tables.at(self.stored, self.n_tokens) if moved else target
+        return ChunkTarget(self.row0, self.row1, k, v, stored, target, moved)
+
+
+def row_targets(blob: U8, layout: BlobLayout, kind: CacheKind) -> tuple[RowTarget, RowTarget]:
+    """Where the rows of K and of V go in a `blob` of this layout."""
+    q8 = kind.ggml_type == GGML_TYPE_Q8_0
+    return (
+        RowTarget(blob, layout.k_offset(0), layout.k_stride, q8, kind.k_rotation),
+        RowTarget(blob, layout.v_offset(0), layout.v_stride, q8, kind.v_rotation),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,31 @@ class Destination:
     kind: CacheKind
     layouts: tuple[BlobLayout, ...]
     """One for each chunk."""
+
+
+PIECE_BYTES = 4 << 20
+"""What llama.cpp gets at a time, about.  Two such blobs stay in the CPU's cache beside what is read; smaller
+ones make its bookkeeping felt, which looks at every cell of the context each time."""
+
+N_BLOBS = N_STORED = 2
+MAX_THREADS = 8
+"""llama.cpp copies with one thread, and a few can decode as fast as it does."""
+
+_PIECE_MULTIPLE = 32
+
+
+def piece_layouts(whole: BlobLayout, together: bool = False) -> list[BlobLayout]:
+    """The layouts of the pieces of a blob, the first the largest; one if all rows are made `together`."""
+    if together:
+        return [whole]
+    per_cell = whole.n_layer * (whole.k_row_bytes + whole.v_row_bytes)
+    n = max(PIECE_BYTES // per_cell // _PIECE_MULTIPLE, 1) * _PIECE_MULTIPLE
+    return [replace(whole, n_cells=min(n, whole.n_cells - row)) for row in range(0, whole.n_cells, n)]
+
+
+def _reserve(buffer: U8, n_bytes: int) -> U8:
+    """`buffer`, or a larger one when it is too small."""
+    return buffer if len(buffer) >= n_bytes else np.empty(n_bytes, np.uint8)
 
 
 class Placer(Protocol):
@@ -92,37 +127,23 @@ def placer_for(kernels: Kernels, n_threads: int) -> Placer:
     return PlainPlacer(kernels)
 
 
-class _Buffers:
-    """Room for one chunk under way: what is read, and what llama.cpp gets."""
-
-    def __init__(self) -> None:
-        self.stored: U8 = np.empty(0, np.uint8)
-        self.blob: U8 = np.empty(0, np.uint8)
-
-    def reserve(self, stored_bytes: int, blob_bytes: int) -> None:
-        """Make them at least so large."""
-        if len(self.stored) < stored_bytes:
-            self.stored = np.empty(stored_bytes, np.uint8)
-        if len(self.blob) < blob_bytes:
-            self.blob = np.empty(blob_bytes, np.uint8)
-
-
 class PlainPlacer:
     """One thread and any kernels: the reference, and what runs where nothing was compiled."""
 
     def __init__(self, kernels: Kernels) -> None:
         self._kernels = kernels
-        self._buffers = _Buffers()
+        self._stored: U8 = np.empty(0, np.uint8)
+        self._blob: U8 = np.empty(0, np.uint8)
 
     def place(self, chunks: Sequence[Chunk], tables: RopeTables, to: Destination) -> None:
-        buffers = self._buffers
         for chunk, layout in zip(chunks, to.layouts, strict=True):
-            buffers.reserve(chunk.decoder.stretch(chunk.row0).n_bytes, layout.size)
-            blob = buffers.blob[: layout.size]
+            self._stored = _reserve(self._stored, chunk.decoder.stretch(chunk.row0).n_bytes)
+            self._blob = _reserve(self._blob, layout.size)
+            blob = self._blob[: layout.size]
             positions = np.arange(chunk.first, chunk.first + chunk.n_tokens, dtype=np.int32)
             write_frame(layout, positions, blob)
-            target = chunk.target(blob, layout, to.kind, tables)
-            chunk.decoder.decode(target, buffers.stored, self._kernels)
+            target = chunk.target(*row_targets(blob, layout, to.kind), tables)
+            chunk.decoder.decode(target, self._stored, self._kernels)
             to.context.set_state(blob, to.scratch)  # drops what `scratch` held
             to.context.copy(to.scratch, to.seq)
 
@@ -132,49 +153,79 @@ class _Recorder:
 
     def __init__(self, kernels: NativeKernels) -> None:
         self._kernels = kernels
-        self.calls: list[tuple[bool, Any]] = []
+        self.calls: list[tuple[str, Any]] = []
 
     def decode(
         self, coded: CodedLayers, rope: RowRope | None, quantiser: Quantiser, target: RowTarget
     ) -> None:
-        self.calls.append((True, self._kernels.decode_call(coded, rope, quantiser, target)))
+        self.calls.append(("decode", self._kernels.decode_call(coded, rope, quantiser, target)))
 
     def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
-        self.calls.append((False, self._kernels.relocate_call(rows, undo, redo, target)))
+        self.calls.append(("relocate", self._kernels.relocate_call(rows, undo, redo, target)))
+
+    def decode_archive(
+        self, model: ArchiveModel, coded: ArchiveChunk, rope: RowRope, k: RowTarget, v: RowTarget
+    ) -> None:
+        self.calls.append(("archive", self._kernels.archive_call(model, coded, rope, k, v)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """What a chunk's blob would be, and the pieces of it that are made (`_kernels.Frame`)."""
+
+    whole: Any
+    pieces: list[Any]
 
 
 class NativePlacer:
     """Everything is planned here and then done without Python (kvfiles/native/place.h).
 
-    Chunk i belongs to thread i mod `n_threads`, each of which has its own buffers; the threads read, verify
-    and decode side by side and hand over in turn.
+    A chunk is read and verified, and then decoded in pieces of a few MB, which take turns in two blobs: while
+    llama.cpp copies one, the other threads decode the next.
     """
 
     def __init__(self, kernels: NativeKernels, n_threads: int) -> None:
         self._kernels = kernels
-        self._buffers = [_Buffers() for _ in range(max(1, n_threads))]
-        self._frame = functools.lru_cache(maxsize=64)(self._frame_of)
+        self._n_threads = max(1, min(n_threads, MAX_THREADS))
+        self._stored: list[U8] = []
+        self._blobs: U8 = np.empty(0, np.uint8)
+        self._frames = functools.lru_cache(maxsize=64)(self._frames_of)
 
     def place(self, chunks: Sequence[Chunk], tables: RopeTables, to: Destination) -> None:
-        stretches = [chunk.decoder.stretch(chunk.row0) for chunk in chunks]
-        for buffers in self._buffers[: len(chunks)]:
-            buffers.reserve(max(s.n_bytes for s in stretches), max(layout.size for layout in to.layouts))
+        largest = max(layout.size for layout in to.layouts)
+        kinds = {
+            (layout, chunk.decoder.whole_chunks) for chunk, layout in zip(chunks, to.layouts, strict=True)
+        }
+        piece = max(piece_layouts(*kind)[0].size for kind in kinds)
+        n_blobs, n_stored = N_BLOBS, N_STORED
+        if any(together for _, together in kinds):  # a thread makes a chunk alone
+            n_blobs = n_stored = max(N_BLOBS, min(self._n_threads, len(chunks)))
+        self._blobs = _reserve(self._blobs, max(largest, n_blobs * piece))
+        self._stored += [np.empty(0, np.uint8)] * (n_stored - len(self._stored))
         receiver = state_receiver(to.context)
         job = self._kernels.module.PlacingJob(
             self._kernels.name,
-            min(len(self._buffers), len(chunks)),
+            min(self._n_threads, 4 * len(chunks)),
+            [self._blobs[i * piece : (i + 1) * piece] for i in range(n_blobs)],
             receiver.set_data,
             receiver.seq_cp,
             receiver.context,
             receiver.memory,
             to.seq,
             to.scratch,
+            n_stored,
         )
         try:  # the first chunks are on their way while the others are planned
-            for index, (chunk, layout, stretch) in enumerate(zip(chunks, to.layouts, stretches, strict=True)):
-                buffers = self._buffers[index % len(self._buffers)]
-                target = chunk.target(buffers.blob[: layout.size], layout, to.kind, tables)
-                job.add(self._plan(chunk, target, self._frame(layout), stretch, buffers.stored))
+            where = {
+                (layout, together): (
+                    self._frames(layout, together),
+                    *row_targets(self._blobs[: layout.size], layout, to.kind),
+                )
+                for layout, together in kinds
+            }
+            for index, (chunk, layout) in enumerate(zip(chunks, to.layouts, strict=True)):
+                frames, k, v = where[layout, chunk.decoder.whole_chunks]
+                job.add(self._plan(chunk, chunk.target(k, v, tables), frames, index % n_stored))
         except BaseException:
             job.abandon()
             raise
@@ -182,21 +233,28 @@ class NativePlacer:
         if failed >= 0:
             self._fail(chunks[failed], str(why), to.context)
 
-    def _plan(self, chunk: Chunk, target: ChunkTarget, frame: Any, stretch: Stretch, stored: U8) -> Any:
+    def _plan(self, chunk: Chunk, target: ChunkTarget, frames: _Frames, turn: int) -> Any:
+        """The chunk, ready to be made from what is read into the buffer whose `turn` it is."""
         recorder = _Recorder(self._kernels)
+        stretch = chunk.decoder.stretch(chunk.row0)
+        stored = self._stored[turn] = _reserve(self._stored[turn], stretch.n_bytes)
         chunk.decoder.plan(target, stretch, stored, recorder)
         planned = self._kernels.module.Chunk(
             chunk.decoder.fileno(),
             stretch.offset,
             stored[: stretch.n_bytes],
             [(s.offset - stretch.offset, s.n_bytes, s.xxh3) for s in stretch.sections],
-            target.k.blob,
-            frame,
+            frames.whole,
+            frames.pieces,
             chunk.first,
         )
-        for is_decode, call in recorder.calls:
-            planned.decode(call) if is_decode else planned.relocate(call)
+        for kind, call in recorder.calls:
+            getattr(planned, kind)(call)
         return planned
+
+    def _frames_of(self, layout: BlobLayout, together: bool) -> _Frames:
+        pieces = piece_layouts(layout, together)
+        return _Frames(self._frame_of(layout), [self._frame_of(piece) for piece in pieces])
 
     def _frame_of(self, layout: BlobLayout) -> Any:
         template = frame_template(layout)
@@ -224,6 +282,8 @@ class NativePlacer:
                 remedy="use fewer documents or a larger --context",
             )
         chunk.decoder.check(chunk.row0)
+        if why == "undecodable":
+            raise chunk.decoder.undecodable(chunk.row0)
         raise StorageError(
             f"it could not be read ({why})", subject=chunk.subject, remedy="run the same command again"
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvfiles.codecs import ChunkTarget, Codec, Decoder, TensorShape, from_header
+from kvfiles.codecs.archive.tables import TablesSource
 from kvfiles.codecs.base import CHUNK_TOKENS
 from kvfiles.container import Container, Stretch, write_container
 from kvfiles.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotVersion
@@ -84,7 +85,7 @@ def save_snapshot(
         "position": position,
         "chunk_tokens": CHUNK_TOKENS,
         "codec": codec.name,
-        "codec_params": codec.params(),
+        "codec_params": dict(codec.params()),
         "about": dict(about),
     }
     return write_container(path, meta, arrays)
@@ -104,9 +105,18 @@ class SnapshotDecoder:
         """The part of the file that holds the chunk that begins with token `row0`."""
         return self._container.stretch(self._decoder.chunk_names(row0))
 
+    @property
+    def whole_chunks(self) -> bool:
+        """Whether all rows of a chunk have to be decoded together."""
+        return self._decoder.whole_chunks
+
     def fileno(self) -> int:
         """The open file."""
         return self._container.fileno()
+
+    def undecodable(self, row0: int) -> SnapshotCorrupt:
+        """The error for a chunk that was read and verified, but is none that an encoder wrote."""
+        return self._corrupt(f"token {row0}: the codes make no sense")
 
     def check(self, row0: int) -> None:
         """Read and verify a chunk.  Raises SnapshotCorrupt or StorageError."""
@@ -136,16 +146,19 @@ class SnapshotDecoder:
 class Snapshot:
     """An open `.kv` file; sections are verified when they are read.  Use as a context manager.
 
-    Raises SnapshotCorrupt, SnapshotVersion or StorageError.
+    Raises SnapshotCorrupt, SnapshotVersion or StorageError; CalibrationMissing or CalibrationCorrupt when it
+    was coded with calibration tables that `tables` does not find.
     """
 
-    def __init__(self, path: Path, kernels: Kernels) -> None:
+    def __init__(self, path: Path, kernels: Kernels, tables: TablesSource | None = None) -> None:
         self.path = path
         self._container = Container(path)
         try:
             self.header = self._read_header()
             header = self.header
-            self.codec = from_header(header.codec, header.codec_params, header.shape, kernels, str(path))
+            self.codec = from_header(
+                header.codec, header.codec_params, header.shape, kernels, str(path), tables
+            )
             self.tokens: Tokens = self._container.array("tokens")
             if self.tokens.dtype != np.int32 or self.tokens.shape != (self.header.n_tokens,):
                 raise self._corrupt("the token list does not fit")

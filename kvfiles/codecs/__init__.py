@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from kvfiles.codecs.archive.codec import DEFAULT_SINKS as ARCHIVE_SINKS
+from kvfiles.codecs.archive.codec import ArchiveCodec, log_quality
+from kvfiles.codecs.archive.tables import ArchiveTables, TablesSource, missing
 from kvfiles.codecs.base import ChunkTarget, Codec, Decoder, TensorShape
 from kvfiles.codecs.exact import ExactCodec
 from kvfiles.codecs.rotated import RotatedCodec
-from kvfiles.errors import SnapshotCorrupt, SnapshotVersion
+from kvfiles.errors import CalibrationMissing, SnapshotCorrupt, SnapshotVersion
 from kvfiles.kernels import Kernels
 from kvfiles.runtime.model import ModelShape
 
 __all__ = [
+    "ARCHIVE_QUALITIES",
     "DEFAULT_CODEC",
+    "ArchiveCodec",
+    "ArchiveTables",
     "ChunkTarget",
     "Codec",
     "Decoder",
     "ExactCodec",
     "RotatedCodec",
+    "TablesSource",
     "TensorShape",
+    "archive_quality",
     "codec_named",
     "from_header",
     "is_codec_name",
@@ -28,24 +36,52 @@ __all__ = [
 DEFAULT_CODEC = "k4v4"
 DEFAULT_SINKS = 4
 
+ARCHIVE_QUALITIES = {"archive-fine": 1.0, "archive": 1.2, "archive-small": 1.9}
+"""The named qualities g of the archive codec: larger is smaller."""
+
+_ARCHIVE_NAME = re.compile(r"archive@([0-9]{1,2}(?:\.[0-9]{1,4})?)")
 _ROTATED_NAME = re.compile(r"k([2-8])v([2-8])")
 
 
 def is_codec_name(name: str) -> bool:
     """Whether `codec_named` knows `name`."""
-    return name == "exact" or _ROTATED_NAME.fullmatch(name) is not None
+    if name == "exact" or _ROTATED_NAME.fullmatch(name) is not None:
+        return True
+    try:
+        return archive_quality(name) is not None
+    except ValueError:
+        return False
 
 
-def codec_named(name: str, shape: ModelShape, kernels: Kernels) -> Codec:
-    """The codec that a person names: `exact`, or `k4v4` for rotated with 4 bits for K and for V.
+def archive_quality(name: str) -> int | None:
+    """The `log_g` of an archive codec's name, None for other codecs; ValueError for one out of range."""
+    match = _ARCHIVE_NAME.fullmatch(name)
+    if match is not None:
+        return log_quality(float(match[1]))
+    g = ARCHIVE_QUALITIES.get(name)
+    return None if g is None else log_quality(g)
 
-    Raises ValueError for anything else.
+
+def codec_named(name: str, shape: ModelShape, kernels: Kernels, tables: ArchiveTables | None = None) -> Codec:
+    """The codec that a person names: `exact`, `k4v4` for rotated with 4 bits for K and for V, `archive`,
+    `archive-fine`, `archive-small` or `archive@G` with a quality from 0.25 (fine) to 8 (small).
+
+    Raises ValueError for anything else, CalibrationMissing for an archive without the model's `tables`.
     """
     if name == "exact":
         return ExactCodec()
+    log_g = archive_quality(name)
+    if log_g is not None:
+        if tables is None:
+            raise CalibrationMissing(
+                "the archive codec needs a calibration of the model",
+                remedy="run beyondrag models calibrate, or choose another codec",
+            )
+        tables.require(shape)
+        return ArchiveCodec(kernels, tables, log_g=log_g, n_sink=ARCHIVE_SINKS)
     match = _ROTATED_NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"unknown codec {name!r}; use exact, or kXvY with X and Y from 2 to 8")
+        raise ValueError(f"unknown codec {name!r}; use exact, archive, or kXvY with X and Y from 2 to 8")
     return RotatedCodec(
         kernels,
         k_bits=int(match[1]),
@@ -57,9 +93,15 @@ def codec_named(name: str, shape: ModelShape, kernels: Kernels) -> Codec:
 
 
 def from_header(
-    name: str, params: dict[str, Any], shape: ModelShape, kernels: Kernels, subject: str
+    name: str,
+    params: dict[str, Any],
+    shape: ModelShape,
+    kernels: Kernels,
+    subject: str,
+    tables: TablesSource | None = None,
 ) -> Codec:
-    """The codec of a file; raises SnapshotVersion for an unknown one, SnapshotCorrupt for bad parameters."""
+    """The codec of a file; raises SnapshotVersion for an unknown one, SnapshotCorrupt for bad parameters,
+    CalibrationMissing or CalibrationCorrupt when `tables` does not find what the file was coded with."""
     remedy = "update beyondrag, or ingest the document again"
     try:
         if name == "exact":
@@ -69,6 +111,13 @@ def from_header(
             if (codec.k_head_dim, codec.v_head_dim) != (shape.k_head_dim, shape.v_head_dim):
                 raise ValueError("the heads are not the model's")
             return codec
+        if name == "archive":
+            wanted = str(params["tables"])
+            if tables is None:
+                raise missing(wanted)
+            found = tables.find(wanted)
+            found.require(shape, subject)
+            return ArchiveCodec(kernels, found, log_g=int(params["log_g"]), n_sink=int(params["n_sink"]))
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise SnapshotCorrupt(
             f"codec parameters make no sense ({error})", subject=subject, remedy=remedy

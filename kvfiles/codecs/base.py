@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kvfiles.kernels import Placing, RowTarget
 from kvfiles.positions import RowRope
+from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, row_bytes
 
 F16 = NDArray[np.float16]
 Array = NDArray[Any]
@@ -48,7 +49,12 @@ class ChunkTarget:
 
 
 class Decoder(Protocol):
-    """What of a file concerns the whole document, checked; decodes chunk by chunk.  Thread-safe."""
+    """What of a file concerns the whole document, checked; decodes chunk by chunk.  Thread-safe.
+
+    With `whole_chunks` all rows of a chunk come out together; otherwise any share of them can be asked for.
+    """
+
+    whole_chunks: bool
 
     def chunk_names(self, row0: int) -> list[str]:
         """The names of the arrays that hold the chunk that begins with token `row0`."""
@@ -65,7 +71,7 @@ class Codec(Protocol):
 
     name: str
 
-    def params(self) -> dict[str, int]:
+    def params(self) -> Mapping[str, int | str]:
         """JSON-able parameters."""
 
     def bits_per_value(self, n_tokens: int, k_width: int, v_width: int) -> float:
@@ -87,6 +93,12 @@ class Codec(Protocol):
 def chunk_starts(n_tokens: int) -> range:
     """The first token of every chunk."""
     return range(0, n_tokens, CHUNK_TOKENS)
+
+
+def behind(target: RowTarget, n_rows: int, width: int) -> RowTarget:
+    """`target` without its first rows."""
+    skipped = n_rows * row_bytes(width, GGML_TYPE_Q8_0 if target.q8 else GGML_TYPE_F16)
+    return replace(target, first=target.first + skipped)
 
 
 def expect(arrays: Mapping[str, Array], name: str, dtype: Any, shape: tuple[int, ...]) -> Array:

@@ -41,6 +41,8 @@ class ExactCodec:
 class ExactDecoder:
     """Decodes the chunks of one file."""
 
+    whole_chunks = False
+
     def __init__(self, shape: TensorShape) -> None:
         self._shape = shape
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.kernels import BLOCK, CodedLayers, Quantiser, RowTarget
+from kvfiles.codecs.archive.reference import decode_section, encode_section
+from kvfiles.codecs.archive.tables import ArchiveTables
+from kvfiles.kernels import BLOCK, ArchiveChunk, ArchiveModel, CodedLayers, Quantiser, RowTarget
 from kvfiles.positions import RowRope
 
 F16 = NDArray[np.float16]
@@ -147,6 +149,23 @@ class NumpyKernels:
     def relocate(self, rows: F16, undo: RowRope | None, redo: RowRope | None, target: RowTarget) -> None:
         for layer, part in enumerate(rows):
             self._store(rotate_rows(rotate_rows(part.astype(np.float32), undo), redo), target, layer)
+
+    def archive_model(self, tables: ArchiveTables, *, encoding: bool) -> ArchiveModel:
+        return ArchiveModel(tables)
+
+    def decode_archive(
+        self, model: ArchiveModel, coded: ArchiveChunk, rope: RowRope, k: RowTarget, v: RowTarget
+    ) -> None:
+        rows_k, rows_v = decode_section(model.tables, coded.section, coded.base, coded.scale, coded.n_rows)
+        for layer in range(len(rows_k)):
+            self._store(rotate_rows(rows_k[layer], rope), k, layer)
+            self._store(rows_v[layer], v, layer)
+
+    def encode_archive(
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+    ) -> tuple[U8, NDArray[np.int64]] | None:
+        rows = [rotate_rows(layer.astype(np.float32), undo) for layer in k]
+        return encode_section(model.tables, np.stack(rows), v.astype(np.float32), base, scale, trade)
 
     @staticmethod
     @np.errstate(invalid="ignore", over="ignore")

@@ -21,16 +21,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from kvfiles.codecs.base import CHUNK_TOKENS, F16, Array, ChunkTarget, TensorShape, chunk_starts, expect
+from kvfiles.codecs.base import (
+    CHUNK_TOKENS,
+    F16,
+    Array,
+    ChunkTarget,
+    TensorShape,
+    behind,
+    chunk_starts,
+    expect,
+)
 from kvfiles.codecs.exact import place_exact
 from kvfiles.errors import DecodeError
-from kvfiles.kernels import BLOCK, F32, CodedLayers, Kernels, Placing, Quantiser, RowTarget, empty_layers
+from kvfiles.kernels import BLOCK, F32, CodedLayers, Kernels, Placing, Quantiser, empty_layers
 from kvfiles.positions import RowRope
-from kvfiles.state_blob import GGML_TYPE_F16, GGML_TYPE_Q8_0, row_bytes
 
 MAX_ROTATION = 128
 MIN_BITS, MAX_BITS = 2, 8
@@ -173,6 +181,8 @@ class _Stored:
 class RotatedDecoder:
     """Decodes the chunks of one file."""
 
+    whole_chunks = False
+
     def __init__(self, shape: TensorShape, n_sink: int, k: _Stored, v: _Stored) -> None:
         self._shape = shape
         self._n_sink = n_sink
@@ -192,8 +202,8 @@ class RotatedDecoder:
             place_exact(sink_k, sink_v, chunk, placing)
         if n_exact < n:
             rope = chunk.target.rows(n_exact, n)
-            k_target = _behind(chunk.k, n_exact, self._shape.k_width)
-            v_target = _behind(chunk.v, n_exact, self._shape.v_width)
+            k_target = behind(chunk.k, n_exact, self._shape.k_width)
+            v_target = behind(chunk.v, n_exact, self._shape.v_width)
             placing.decode(coded_k, rope, self._k.quantiser, k_target)
             placing.decode(coded_v, None, self._v.quantiser, v_target)
 
@@ -205,12 +215,6 @@ def _refuse_infinities(coded: CodedLayers, sinks: Sequence[F16]) -> None:
             "the model's cache holds numbers that are not finite",
             remedy="read the document again; if that does not help, the GGUF is damaged: pull it again",
         )
-
-
-def _behind(target: RowTarget, n_rows: int, width: int) -> RowTarget:
-    """`target` without its first rows."""
-    skipped = n_rows * row_bytes(width, GGML_TYPE_Q8_0 if target.q8 else GGML_TYPE_F16)
-    return replace(target, first=target.first + skipped)
 
 
 def _quantiser(bits: int, head_dim: int) -> Quantiser:

@@ -2,6 +2,15 @@
 
 namespace {
 
+// The rotation of the rows from `row` on.
+std::optional<KvRope> from_row(std::optional<KvRope> rope, int64_t row) {
+    if (rope) {
+        rope->cos += row * rope->n_rot;
+        rope->sin += row * rope->n_rot;
+    }
+    return rope;
+}
+
 const KvRope *pointer(const std::optional<KvRope> &rope) { return rope ? &*rope : nullptr; }
 
 }  // namespace
@@ -24,15 +33,16 @@ DecodeCall::DecodeCall(In<uint8_t, 4> codes, In<uint8_t, 3> scales, In<uint16_t,
     target.check(n_layers, n, width);
 }
 
-void DecodeCall::run(const KvKernels &kernels) const {
-    const int64_t n_layers = int64_t(codes_.shape(0)), n = int64_t(codes_.shape(1));
+void DecodeCall::run(const KvKernels &kernels, const Share &share, const Place &place) const {
+    const int64_t n = n_rows();
     const int width = int(mean_.shape(1)), n_blocks = (width + 63) / 64;
-    for (int64_t layer = 0; layer < n_layers; layer++) {
-        const int64_t at = layer * n * n_blocks;
+    const auto rope = from_row(rope_, share.first_row);
+    for (int64_t layer = share.first_layer; layer < share.stop_layer; layer++) {
+        const int64_t at = (layer * n + share.first_row) * n_blocks;
         const KvCoded coded{codes_.data() + at * 8 * bits_, scales_.data() + at, mean_.data() + layer * width,
-                            scale_table_.data(), grid_.data(), reference_.data()[layer], n, width, bits_, rotation_,
-                            stride_};
-        kernels.decode(coded, pointer(rope_), target_.layer(layer, width));
+                            scale_table_.data(), grid_.data(), reference_.data()[layer],
+                            share.stop_row - share.first_row, width, bits_, rotation_, stride_};
+        kernels.decode(coded, pointer(rope), target_.layer(place, layer - share.first_layer, width));
     }
 }
 
@@ -47,10 +57,11 @@ RelocateCall::RelocateCall(In<uint16_t, 3> rows, std::optional<RopeArgs> undo, s
     target.check(n_layers, n, width);
 }
 
-void RelocateCall::run(const KvKernels &kernels) const {
-    const int64_t n_layers = int64_t(rows_.shape(0)), n = int64_t(rows_.shape(1));
+void RelocateCall::run(const KvKernels &kernels, const Share &share, const Place &place) const {
     const int width = int(rows_.shape(2));
-    for (int64_t layer = 0; layer < n_layers; layer++)
-        kernels.relocate(rows_.data() + layer * n * width, n, width, pointer(undo_), pointer(redo_),
-                         target_.layer(layer, width));
+    const auto undo = from_row(undo_, share.first_row), redo = from_row(redo_, share.first_row);
+    for (int64_t layer = share.first_layer; layer < share.stop_layer; layer++)
+        kernels.relocate(rows_.data() + (layer * n_rows() + share.first_row) * width,
+                         share.stop_row - share.first_row, width, pointer(undo), pointer(redo),
+                         target_.layer(place, layer - share.first_layer, width));
 }

@@ -46,6 +46,17 @@ inline void check_codec(int width, int bits, int rotation, int stride) {
     require(stride == 1 || (stride == 8 && rotation >= 8), "stride must be 1 or 8");
 }
 
+// A part of a call: some of its rows in some of its layers.
+struct Share {
+    int64_t first_row, stop_row, first_layer, stop_layer;
+};
+
+// Where a share goes: its first row in its first layer, and the bytes from there to the next layer.
+struct Place {
+    uint8_t *rows;
+    int64_t stride;
+};
+
 // Where the rows of consecutive layers go: layer l starts at first + l * stride bytes of the blob.
 struct TargetArgs {
     Out<uint8_t, 1> blob;
@@ -53,9 +64,10 @@ struct TargetArgs {
     bool q8;
     int rotation;
 
-    KvTarget layer(int64_t index, int width) const {
-        const int64_t row_bytes = q8 ? width / 32 * 34 : width * 2;
-        return KvTarget{blob.data() + first + index * stride, row_bytes, q8, q8 ? rotation : 0};
+    int64_t row_bytes(int width) const { return q8 ? width / 32 * 34 : width * 2; }
+    Place place() const { return {blob.data() + first, stride}; }
+    KvTarget layer(const Place &place, int64_t index, int width) const {
+        return KvTarget{place.rows + index * place.stride, row_bytes(width), q8, q8 ? rotation : 0};
     }
 
     void check(int64_t n_layers, int64_t n_rows, int width) const {
@@ -63,9 +75,9 @@ struct TargetArgs {
         require(!q8 || rotation == 0 ||
                     (rotation > 0 && width % rotation == 0 && width % 64 == 0 && (rotation & (rotation - 1)) == 0),
                 "rotation of the cache does not fit the row");
-        const int64_t row_bytes = q8 ? width / 32 * 34 : width * 2, size = int64_t(blob.shape(0));
+        const int64_t size = int64_t(blob.shape(0));
         require(first >= 0 && stride >= 0 && first <= size && stride <= size, "rows lie outside the blob");
-        require(n_layers == 0 || first + (n_layers - 1) * stride + n_rows * row_bytes <= size,
+        require(n_layers == 0 || first + (n_layers - 1) * stride + n_rows * row_bytes(width) <= size,
                 "rows lie outside the blob");
     }
 };
@@ -79,7 +91,14 @@ public:
     DecodeCall(In<uint8_t, 4> codes, In<uint8_t, 3> scales, In<uint16_t, 2> mean, In<float, 1> reference,
                In<float, 1> scale_table, In<float, 1> grid, int bits, int rotation, int stride,
                std::optional<RopeArgs> rope, const TargetArgs &target);
-    void run(const KvKernels &kernels) const;
+    // All of it, to where it was made for.
+    void run(const KvKernels &kernels) const { run(kernels, {0, n_rows(), 0, n_layers()}, target_.place()); }
+    // A share of it, to another place.
+    void run(const KvKernels &kernels, const Share &share, const Place &place) const;
+    int64_t n_layers() const { return int64_t(codes_.shape(0)); }
+    int64_t n_rows() const { return int64_t(codes_.shape(1)); }
+    int64_t row_bytes() const { return target_.row_bytes(int(mean_.shape(1))); }
+    const TargetArgs &target() const { return target_; }
 
 private:
     In<uint8_t, 4> codes_;
@@ -97,7 +116,14 @@ class RelocateCall {
 public:
     RelocateCall(In<uint16_t, 3> rows, std::optional<RopeArgs> undo, std::optional<RopeArgs> redo,
                  const TargetArgs &target);
-    void run(const KvKernels &kernels) const;
+    // All of it, to where it was made for.
+    void run(const KvKernels &kernels) const { run(kernels, {0, n_rows(), 0, n_layers()}, target_.place()); }
+    // A share of it, to another place.
+    void run(const KvKernels &kernels, const Share &share, const Place &place) const;
+    int64_t n_layers() const { return int64_t(rows_.shape(0)); }
+    int64_t n_rows() const { return int64_t(rows_.shape(1)); }
+    int64_t row_bytes() const { return target_.row_bytes(int(rows_.shape(2))); }
+    const TargetArgs &target() const { return target_; }
 
 private:
     In<uint16_t, 3> rows_;

@@ -47,9 +47,20 @@ struct KvEncoded {
     float *wanted_scales;  // (n_rows, n_blocks) scratch
 };
 
+enum class KvOutcome {
+    DONE,
+    BAD,  // streams that no encoder wrote; rows that are not finite or too large
+    NO_MEMORY,
+};
+
+struct KvArchiveDecode;  // archive.h
+struct KvArchiveEncode;
+
 struct KvKernels {
     void (*decode)(const KvCoded &, const KvRope *, const KvTarget &);
     void (*relocate)(const uint16_t *, int64_t, int, const KvRope *, const KvRope *, const KvTarget &);
     float (*encode)(const KvPlain &, const KvRope *, const KvEncoded &);  // returns the scale reference
+    KvOutcome (*archive_decode)(const KvArchiveDecode &);
+    KvOutcome (*archive_encode)(const KvArchiveEncode &);
     uint64_t (*xxh3)(const void *, size_t);  // XXH3-64 without a seed
 };

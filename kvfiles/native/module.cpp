@@ -15,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "archive_calls.h"
 #include "log_filter.h"
 #include "place.h"
 
@@ -120,6 +121,7 @@ NB_MODULE(_kernels, m) {
     m.attr("MAX_ROW") = KV_MAX_ROW;
     m.attr("LOG_WITHOUT_DEBUG") = reinterpret_cast<uintptr_t>(&llama_log_without_debug);
     m.def("variants", &variants);
+    bind_archive(m);
     nb::class_<DecodeCall>(m, "DecodeCall")
         .def(nb::init<In<uint8_t, 4>, In<uint8_t, 3>, In<uint16_t, 2>, In<float, 1>, In<float, 1>, In<float, 1>, int,
                       int, int, std::optional<RopeArgs>, const TargetArgs &>(),
@@ -146,28 +148,34 @@ NB_MODULE(_kernels, m) {
         .def(
             "__init__",
             [](Chunk *self, int fd, int64_t offset, Out<uint8_t, 1> stored,
-               const std::vector<std::tuple<int64_t, int64_t, uint64_t>> &sections, Out<uint8_t, 1> blob,
-               std::shared_ptr<Frame> frame, int32_t first_position) {
+               const std::vector<std::tuple<int64_t, int64_t, uint64_t>> &sections, std::shared_ptr<Frame> whole,
+               std::vector<std::shared_ptr<Frame>> pieces, int32_t first_position) {
                 std::vector<Section> checked;
                 for (const auto &[at, size, xxh3] : sections) checked.push_back({at, size, xxh3});
-                new (self) Chunk(fd, offset, stored, std::move(checked), blob, std::move(frame), first_position);
+                new (self) Chunk(fd, offset, stored, std::move(checked), std::move(whole), std::move(pieces),
+                                 first_position);
             },
-            nb::arg("fd"), nb::arg("offset"), array("stored"), nb::arg("sections"), array("blob"), nb::arg("frame"),
-            nb::arg("first_position"))
+            nb::arg("fd"), nb::arg("offset"), array("stored"), nb::arg("sections"), nb::arg("whole"),
+            nb::arg("pieces"), nb::arg("first_position"))
         .def("decode", &Chunk::decode, nb::arg("call"))
-        .def("relocate", &Chunk::relocate, nb::arg("call"));
+        .def("relocate", &Chunk::relocate, nb::arg("call"))
+        .def("archive", &Chunk::archive, nb::arg("call"));
     m.def("decode", &decode, nb::arg("variant"), nb::arg("call"));
     m.def("relocate", &relocate, nb::arg("variant"), nb::arg("call"));
     // Its threads may wake Python (llama.cpp's log), so that nobody may wait for them with the GIL held.
     nb::class_<PlacingJob>(m, "PlacingJob")
         .def(
             "__init__",
-            [](PlacingJob *self, const std::string &variant, int n_threads, uintptr_t set_data, uintptr_t seq_cp,
-               uintptr_t context, uintptr_t memory, int32_t seq, int32_t scratch) {
-                new (self) PlacingJob(variant, n_threads, Receiver{set_data, seq_cp, context, memory, seq, scratch});
+            [](PlacingJob *self, const std::string &variant, int n_threads, std::vector<Out<uint8_t, 1>> blobs,
+               uintptr_t set_data, uintptr_t seq_cp, uintptr_t context, uintptr_t memory, int32_t seq,
+               int32_t scratch, int n_stored) {
+                new (self) PlacingJob(variant, n_threads, std::move(blobs),
+                                      Receiver{set_data, seq_cp, context, memory, seq, scratch}, n_stored);
             },
-            nb::arg("variant"), nb::arg("n_threads"), nb::arg("set_data"), nb::arg("seq_cp"), nb::arg("context"),
-            nb::arg("memory"), nb::arg("seq"), nb::arg("scratch"))
+            nb::arg("variant"), nb::arg("n_threads"), array("blobs"), nb::arg("set_data"), nb::arg("seq_cp"),
+            nb::arg("context"), nb::arg("memory"), nb::arg("seq"), nb::arg("scratch"),
+            nb::arg("n_stored") = PlacingJob::N_STORED)
+        .def_ro_static("N_STORED", &PlacingJob::N_STORED)
         .def("add", &PlacingJob::add, nb::arg("chunk"), nb::keep_alive<1, 2>())
         .def("finish",
              [](PlacingJob &self) {

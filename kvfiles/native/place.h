@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "archive_calls.h"
 #include "calls.h"
 
 // A part of `stored` with a checksum of its own.
@@ -29,30 +31,60 @@ struct Frame {
 
     void check() const;
     void write(uint8_t *blob, int32_t first_position) const;
+    int64_t k_rows() const { return k_first + int64_t(k_header.shape(0)); }  // of the first layer
+    int64_t v_rows() const { return v_first + int64_t(v_header.shape(0)); }
 };
 
-// One chunk: what to read into `stored`, the calls that decode it into `blob`, and the blob's frame.
+// One chunk: what to read into `stored` and the calls that decode it into a blob with the frame `whole`.  What
+// llama.cpp gets are pieces of it, runs of rows with a frame each, of which few exist at a time.
 class Chunk {
 public:
     Chunk(int fd, int64_t offset, Out<uint8_t, 1> stored, std::vector<Section> sections,
-          Out<uint8_t, 1> blob, std::shared_ptr<Frame> frame, int32_t first_position);
+          std::shared_ptr<Frame> whole, std::vector<std::shared_ptr<Frame>> pieces, int32_t first_position);
 
-    void decode(DecodeCall call) { calls_.emplace_back(std::move(call)); }
-    void relocate(RelocateCall call) { calls_.emplace_back(std::move(call)); }
+    void decode(DecodeCall call) { add(std::move(call)); }
+    void relocate(RelocateCall call) { add(std::move(call)); }
+    void archive(ArchiveCall call);  // the chunk must be one piece
 
-    // Reads, verifies and decodes; "" or what is wrong.
-    const char *make(const KvKernels &kernels) const;
-    const uint8_t *blob() const { return blob_.data(); }
-    int64_t blob_size() const { return frame_->size; }
+    // Reading falls into sections, making a piece into parts; threads may do either side by side.
+    int64_t n_sections() const { return int64_t(sections_.size()); }
+    int64_t n_pieces() const { return int64_t(pieces_.size()); }
+    int64_t n_parts(int64_t piece) const { return int64_t(pieces_[size_t(piece)].parts.size() + archives_.size()) + 1; }
+    int64_t size(int64_t piece) const { return pieces_[size_t(piece)].frame->size; }
+
+    // Reads and verifies a section; "" or what is wrong.
+    const char *read(int64_t section, const KvKernels &kernels) const;
+    // Writes a part of a piece, when all sections were read, into a blob of `size(piece)` bytes; "" or what is wrong.
+    const char *make(int64_t piece, int64_t part, uint8_t *blob, const KvKernels &kernels) const;
 
 private:
+    using Call = std::variant<DecodeCall, RelocateCall>;
+    struct Part {
+        size_t call;
+        Share share;
+        int64_t at, stride;  // of its first row in the piece's blob
+    };
+    struct Archive {
+        ArchiveCall call;
+        int64_t k_at, v_at;  // of its first rows in the blob
+    };
+    struct Piece {
+        std::shared_ptr<Frame> frame;
+        int64_t first_row;
+        std::vector<Part> parts;
+    };
+
+    void add(Call call);
+
     int fd_;
     int64_t offset_;
-    Out<uint8_t, 1> stored_, blob_;
+    Out<uint8_t, 1> stored_;
     std::vector<Section> sections_;
-    std::shared_ptr<Frame> frame_;
+    std::shared_ptr<Frame> whole_;
     int32_t first_position_;
-    std::vector<std::variant<DecodeCall, RelocateCall>> calls_;
+    std::vector<Piece> pieces_;
+    std::vector<Call> calls_;
+    std::vector<Archive> archives_;
 };
 
 // llama.cpp's functions and objects, as addresses that ctypes knows.
@@ -64,37 +96,59 @@ struct Receiver {
     bool take(const uint8_t *blob, int64_t size) const;
 };
 
-// Hands chunks over in order while more of them are added.  Thread i of `n_threads` makes the chunks i,
-// i + n_threads, ...; each must have buffers that no chunk of another thread uses.
+// Hands chunks over in order, piece by piece, while more of them are added.  `n_threads` threads, of which `finish`
+// is one, take whatever is next; one of them at a time hands over.
+//
+// The pieces take turns in the blobs and the chunks in `n_stored` buffers: a piece is begun when the one before it
+// in its blob was handed over, and a chunk is read when all pieces of the one before it in its buffer were.
 class PlacingJob {
 public:
-    PlacingJob(const std::string &variant, int n_threads, const Receiver &receiver);
+    static constexpr int N_STORED = 2;  // what keeps two threads busy when chunks fall into parts
+
+    PlacingJob(const std::string &variant, int n_threads, std::vector<Out<uint8_t, 1>> blobs,
+               const Receiver &receiver, int n_stored = N_STORED);
     ~PlacingJob();  // with the GIL held, as Python's objects end
 
     // The chunk must live until the end.
     void add(const Chunk *chunk);
     // Waits for all chunks; the index of the one that failed and why, or (-1, "").
     std::pair<int64_t, std::string> finish();
-    // Waits for those under way; no others are begun.
+    // Waits for what is under way; nothing else is begun.
     void abandon();
 
 private:
-    void work(int64_t first);
-    // The chunk `index`, or null when there is none or one has failed.
-    const Chunk *chunk(int64_t index);
-    bool wait_for_turn(int64_t index);
-    void pass_on();
-    void fail(int64_t index, const char *why);
+    using Lock = std::unique_lock<std::mutex>;
+    struct Reading {
+        const Chunk *chunk;
+        int64_t begun = 0, done = 0;  // sections
+        bool ready() const { return done == chunk->n_sections(); }
+    };
+    struct Making {
+        size_t chunk;
+        int64_t piece, n_parts, begun = 0, done = 0;
+        bool ready() const { return done == n_parts; }
+    };
+
+    void work();
+    // Each does one thing, unlocked, if there is one to do now.
+    bool hand_over(Lock &lock);
+    bool make(Lock &lock);
+    bool read(Lock &lock);
+    void fail(size_t chunk, const char *why);  // locked, as the next
+    bool over() const { return failed_ >= 0 || (complete_ && next_ == pieces_.size()); }
     void join();
 
     const KvKernels &kernels_;
     const Receiver receiver_;
-    const int64_t n_threads_;
+    const size_t n_stored_;
+    const std::vector<Out<uint8_t, 1>> blobs_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<const Chunk *> chunks_;
-    bool complete_ = false;
-    int64_t next_ = 0, failed_ = -1;
+    std::deque<Reading> chunks_;
+    std::deque<Making> pieces_;
+    bool complete_ = false, handing_over_ = false;
+    size_t next_ = 0;  // the piece to hand over
+    int64_t failed_ = -1;
     std::string why_;
     std::vector<std::thread> threads_;
 };

@@ -14,6 +14,7 @@
 
 // GCC otherwise keeps the vector helpers as calls through memory.
 #define KV_INLINE static inline __attribute__((always_inline))
+#define KV_MEMBER __attribute__((always_inline)) inline
 
 namespace KV_ISA {
 

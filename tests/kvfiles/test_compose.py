@@ -18,7 +18,7 @@ from kvfiles.codecs import DEFAULT_CODEC
 from kvfiles.codecs.reference import NumpyKernels
 from kvfiles.compose import Composer, Span, cache_kind
 from kvfiles.errors import ContextOverflow, DecodeError, SnapshotCorrupt, SnapshotMismatch
-from kvfiles.kernels import available
+from kvfiles.kernels import Kernels, NativeKernels, available
 from kvfiles.placing import PlainPlacer
 from kvfiles.runtime import Context, Model
 from kvfiles.snapshot import Snapshot
@@ -261,9 +261,14 @@ def test_a_damaged_file_leaves_context_and_composer_usable(shelf: Shelf, tmp_pat
 
 
 @pytest.mark.parametrize("name", [kernels.name for kernels in available()])
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_however_many_work_the_state_is_the_same(shelf: Shelf, name: str, n_threads: int) -> None:
+@pytest.mark.parametrize(
+    ("n_threads", "piece_bytes"), [(1, 4 << 20), (2, 4 << 20), (5, 4 << 20), (2, 1), (3, 1)]
+)
+def test_however_many_work_the_state_is_the_same(
+    shelf: Shelf, name: str, n_threads: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python alone on one thread is the oracle for the compiled way, bit for bit with the same kernels."""
+    monkeypatch.setattr("kvfiles.placing.PIECE_BYTES", piece_bytes)
     kernels = next(k for k in available() if k.name == name)
     parts = [shelf.prefix, *shelf.documents]
     with ExitStack() as opened:
@@ -276,6 +281,22 @@ def test_however_many_work_the_state_is_the_same(shelf: Shelf, name: str, n_thre
         for _ in range(5):
             assert composer.attach(shelf.context, snapshots) == spans
             np.testing.assert_array_equal(shelf.context.state(), want)
+
+
+@pytest.mark.parametrize("kernels", [k for k in available() if isinstance(k, NativeKernels)][:1])
+def test_coded_chunks_cut_into_pieces_are_the_same(
+    shelf: Shelf, tmp_path: Path, kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvfiles.placing.PIECE_BYTES", 1)  # the fewest tokens
+    paths = shelf.bench.read(shelf.context, tmp_path, PREFIX, DOCUMENTS[:2], "k5v4")
+    with ExitStack() as opened:
+        parts = [opened.enter_context(Snapshot(path, kernels)) for path in paths]
+        oracle = Composer(shelf.bench.model.shape, shelf.bench.tables, kernels, 1)
+        oracle._placer = PlainPlacer(kernels)
+        oracle.attach(shelf.context, parts)
+        want = shelf.context.state()
+        Composer(shelf.bench.model.shape, shelf.bench.tables, kernels, 2).attach(shelf.context, parts)
+        np.testing.assert_array_equal(shelf.context.state(), want)
 
 
 @pytest.mark.parametrize("damaged", range(6))

@@ -179,7 +179,7 @@ def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ValueError, match="variant"):
         native.relocate("vax", native.RelocateCall(np.zeros((1, 1, 2), np.uint16), None, None, room))
     with pytest.raises(ValueError, match="variant"):
-        native.PlacingJob("vax", 1, 0, 0, 0, 0, 0, 1)
+        native.PlacingJob("vax", 1, [np.zeros(4, np.uint8)], 0, 0, 0, 0, 0, 1)
 
 
 # ------------------------------------------------------------------------ the choice
