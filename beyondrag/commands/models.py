@@ -1,10 +1,12 @@
-"""`beyondrag models`: what there is, fetch one, say where it is, remove one."""
+"""`beyondrag models`: what there is, fetch one, calibrate one, say where it is, remove one."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from beyondrag.commands import models_calibrate
 from beyondrag.console import Console
 from beyondrag.interrupts import interruptible
 from beyondrag.quantities import bytes_in_words
@@ -12,7 +14,7 @@ from beyondrag.settings import settings_from
 from beyondrag.tables import columns
 
 if TYPE_CHECKING:
-    from beyondrag.models import ModelStore, PullProgress
+    from beyondrag.models import InstalledModel, ModelStore, PullProgress
 
 _EXAMPLES = """\
 examples:
@@ -20,6 +22,7 @@ examples:
   beyondrag models pull                      the default model
   beyondrag models pull smollm2-135m
   beyondrag models pull https://host/folder/model.gguf --name mine
+  beyondrag models calibrate                 for the archive codec
   beyondrag models path qwen2.5-coder-1.5b
   beyondrag models remove smollm2-135m --yes
 """
@@ -52,9 +55,9 @@ def add_parser(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
 ) -> None:
     """Describe the command."""
-    text = "Fetch, list and remove models."
+    text = "Fetch, list, calibrate and remove models."
     parser = subparsers.add_parser(
-        "models", help="fetch, list and remove models", description=text, epilog=_EXAMPLES
+        "models", help="fetch, list, calibrate and remove models", description=text, epilog=_EXAMPLES
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
@@ -80,6 +83,8 @@ def add_parser(
     )
     pulling.set_defaults(run=_pull)
 
+    models_calibrate.add_parser(actions, parents)
+
     path = actions.add_parser(
         "path",
         parents=parents,
@@ -95,7 +100,7 @@ def add_parser(
         parents=parents,
         help="delete a model",
         epilog=_REMOVE_EXAMPLES,
-        description="Delete a model's file and what unfinished pulls of it have left.",
+        description="Delete a model's file, its calibrations and what unfinished pulls of it have left.",
     )
     removing.add_argument("name", metavar="NAME", help="an installed or partly pulled model")
     removing.add_argument("--yes", action="store_true", help="do not ask")
@@ -136,6 +141,7 @@ def _entries(store: ModelStore) -> list[dict[str, Any]]:
     from beyondrag.models.partial import partial_files
 
     installed = {model.path: model for model in store.list()}
+    calibrated = {path for path, model in installed.items() if _is_calibrated(store, model)}
     entries: list[dict[str, Any]] = []
     for known in store.known:
         path = store.root / known.file_name
@@ -153,6 +159,7 @@ def _entries(store: ModelStore) -> list[dict[str, Any]]:
                 "context_tokens": known.context_tokens,
                 "note": known.note if not here or here.known else "another file than the catalogue's",
                 "path": str(path) if here else None,
+                "calibrated": path in calibrated,
                 "sha256": here.sha256 if here else known.sha256,
             }
         )
@@ -167,6 +174,7 @@ def _entries(store: ModelStore) -> list[dict[str, Any]]:
             "context_tokens": None,
             "note": "",
             "path": str(model.path),
+            "calibrated": model.path in calibrated,
             "sha256": model.sha256,
         }
         for model in installed.values()
@@ -174,9 +182,17 @@ def _entries(store: ModelStore) -> list[dict[str, Any]]:
     return entries
 
 
+def _is_calibrated(store: ModelStore, model: InstalledModel) -> bool:
+    """Whether its calibration can be used, as far as headers and remembered hashes tell."""
+    from beyondrag.calibration.store import CalibrationStore
+
+    found = CalibrationStore(store.root).describe(model.path, model.sha256)
+    return found is not None and found.status == "ok"
+
+
 def _state_in_words(model: dict[str, Any]) -> str:
     if model["state"] != "partial":
-        return str(model["state"])
+        return f"{model['state']}, calibrated" if model["calibrated"] else str(model["state"])
     return f"partial, {100 * model['partial_bytes'] // model['size_bytes']} %"
 
 
@@ -223,11 +239,19 @@ def _path(args: argparse.Namespace, console: Console) -> int:
 
 
 def _remove(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.calibration.store import CalibrationStore
+    from beyondrag.errors import ModelNotFound
+
     store = _store(args)
     if not args.yes and not console.confirm(f"Remove the model {args.name}?"):
         console.note("nothing was removed")
         return 1
+    path = None
+    with suppress(ModelNotFound):  # partly pulled
+        path = store.path(args.name)
     store.remove(args.name)
+    if path is not None:
+        CalibrationStore(store.root).remove(path)
     if console.wants_json:
         console.json({"removed": args.name})
     else:

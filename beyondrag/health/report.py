@@ -98,6 +98,7 @@ _OF_THE_SETTINGS = (
     ("architecture", "model", "check_architecture"),
     ("model", "model", "check_model_opens"),
     ("fidelity", "fidelity", "check_fidelity"),
+    ("calibration", "calibration", "check_calibration"),
     ("memory", "memory", "check_memory"),
     ("disk of the models", "disk", "check_models_disk"),
     ("partial model", "leftovers", "check_partial_models"),

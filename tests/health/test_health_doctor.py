@@ -63,6 +63,7 @@ def test_a_usable_model_and_no_library_yet_is_no_failure(beyondrag, isolated_use
         "model file",
         "architecture",
         "fidelity",
+        "calibration",
         "memory",
         "disk of the models",
         "disk of the library",
