@@ -220,6 +220,7 @@ def main() -> None:
         os.environ["HOME"] = str(home)
         shutil.copytree(args.documents, home / DOCUMENTS_NAME, dirs_exist_ok=True)
         settings = replace(settings, library=home / "library", models=settings.models.absolute())
+        args.out.mkdir(parents=True, exist_ok=True)
         asyncio.run(take(settings, Job(wanted, args.out.absolute(), home, args.ask, args.compare)))
 
 
