@@ -122,9 +122,10 @@ def _gpu_layers(text: str) -> int:
 
 
 def _codec(name: str) -> str:
-    from kvfiles.codecs import is_codec_name
+    from kvfiles.codecs import archive_quality, is_codec_name
 
-    if not is_codec_name(name):
+    # Reading does not know calibrations yet: the archive's files could be neither written nor attached.
+    if not is_codec_name(name) or archive_quality(name) is not None:
         raise UsageError(
             f"unknown codec {one_line(name, 40)!r}",
             subject=CODEC_VARIABLE,

@@ -122,3 +122,13 @@ def test_checks_are_shown_as_they_end_and_no_error_comes_out(monkeypatch: pytest
     assert tuple(heard) == found.checks
     assert found.count("bad") == len(report._OF_THE_SETTINGS)
     assert not found.healthy
+
+
+@pytest.mark.parametrize("name", ["archive", "archive-small", "archive@1.35"])
+def test_a_codec_that_nothing_reads_with_yet_is_refused(
+    beyondrag, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("BEYONDRAG_CODEC", name)
+    shown = beyondrag("library", "list")
+    assert shown.code == 2
+    assert "unknown codec" in shown.err
