@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 The archive codec stores a document in a fraction of the bytes of the others, and needs to be calibrated
-for each model once.  Text like your own documents makes their archives a little smaller.
+for each model once.  Reading and asking do not use it yet.
 
 examples:
   beyondrag models calibrate                             the configured model, with the texts shipped
