@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # it lives in a package that imports this module's types
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+I8 = NDArray[np.int8]
 I64 = NDArray[np.int64]
 
 VARIANT_ENV = "BEYONDRAG_KERNELS"
@@ -95,7 +96,8 @@ class ArchiveModel:
 class ArchiveChunk:
     """A chunk of the archive codec: `section` (bytes) holds the streams of `n_rows` tokens.
 
-    `base` (L, k_width + v_width) u8 are the classes of all components, group by group K and V; `scale` is g.
+    `base` (N_FINENESS, L, k_width + v_width) u8 are the classes of all components, group by group K and V;
+    `scale` is g.
     """
 
     section: U8
@@ -135,11 +137,11 @@ class Kernels(Placing, Protocol):
         """Arrange `tables` for decoding, or for `encoding` too, which takes longer."""
 
     def encode_archive(
-        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, fineness: I8
     ) -> tuple[U8, I64] | None:
-        """The section of a chunk of (L, n, width) rows and (L, k_width + v_width) sums of the magnitudes of
-        their coefficients; `trade` is what a bit may cost in squared steps.  None when the rows hold numbers
-        that are not finite or beyond what the cache holds."""
+        """The section of a chunk of (L, n, width) rows, `fineness` (n_group, L, n), and (L, k_width +
+        v_width) sums of the magnitudes of their coefficients, without the sinks.  None when the rows hold
+        numbers that are not finite or beyond what the cache holds."""
 
 
 class NativeKernels:
@@ -209,7 +211,7 @@ class NativeKernels:
 
     def _arranged(self, tables: ArchiveTables, encoding: bool) -> Any:
         model = self.module.ArchiveModel(
-            tables.shape.n_layer, tables.freq, tables.expected, float(tables.shrink)
+            tables.shape.n_layer, tables.freq, tables.expected, float(tables.shrink), tables.fineness_class
         )
         for group in tables.groups:
             k, v = (
@@ -218,11 +220,12 @@ class NativeKernels:
                     predict.view(np.uint16),
                     decode.view(np.uint16),
                     step,
+                    rho.astype(np.float32),
                     forward(decode) if encoding else None,
                 )
-                for mean, predict, decode, step in (
-                    (group.mean_k, group.predict_k, group.decode_k, group.step_k),
-                    (group.mean_v, group.predict_v, group.decode_v, group.step_v),
+                for mean, predict, decode, step, rho in (
+                    (group.mean_k, group.predict_k, group.decode_k, group.step_k, group.rho_k),
+                    (group.mean_v, group.predict_v, group.decode_v, group.step_v, group.rho_v),
                 )
             )
             model.add_group(k, v, group.predict_v0.view(np.uint16))
@@ -251,12 +254,20 @@ class NativeKernels:
         )
 
     def encode_archive(
-        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, fineness: I8
     ) -> tuple[U8, I64] | None:
-        magnitudes = np.zeros(base.shape, np.int64)
+        magnitudes = np.zeros(base.shape[1:], np.int64)
         k, v = np.ascontiguousarray(k).view(np.uint16), np.ascontiguousarray(v).view(np.uint16)
         section = self.module.encode_archive(
-            self.name, model.native, k, v, self._rope(undo), base, scale, trade, magnitudes
+            self.name,
+            model.native,
+            k,
+            v,
+            self._rope(undo),
+            base,
+            scale,
+            np.ascontiguousarray(fineness),
+            magnitudes,
         )
         return None if section is None else (np.frombuffer(section, np.uint8), magnitudes)
 

@@ -11,11 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs import ChunkTarget, Codec, Decoder, TensorShape, from_header
+from kvfiles.codecs import (
+    ChunkTarget,
+    Codec,
+    Decoder,
+    TensorShape,
+    codec_label,
+    from_header,
+    tables_id,
+)
 from kvfiles.codecs.archive.tables import TablesSource
 from kvfiles.codecs.base import CHUNK_TOKENS
 from kvfiles.container import Container, Stretch, write_container
-from kvfiles.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotVersion
+from kvfiles.errors import CalibrationError, SnapshotCorrupt, SnapshotMismatch, SnapshotVersion
 from kvfiles.kernels import Kernels, Placing
 from kvfiles.positions import RopeTables
 from kvfiles.runtime.model import ModelShape, Tokens
@@ -45,6 +53,16 @@ class SnapshotHeader:
     codec: str
     codec_params: dict[str, Any]
     about: dict[str, Any]
+
+    @property
+    def codec_label(self) -> str:
+        """The codec in short, as `codecs.codec_label` names it."""
+        return codec_label(self.codec, self.codec_params)
+
+    @property
+    def tables_id(self) -> str | None:
+        """The id of the calibration that the file was coded with; None for codecs that need none."""
+        return tables_id(self.codec, self.codec_params)
 
 
 def save_snapshot(
@@ -146,19 +164,22 @@ class SnapshotDecoder:
 class Snapshot:
     """An open `.kv` file; sections are verified when they are read.  Use as a context manager.
 
-    Raises SnapshotCorrupt, SnapshotVersion or StorageError; CalibrationMissing or CalibrationCorrupt when it
-    was coded with calibration tables that `tables` does not find.
+    Raises SnapshotCorrupt, SnapshotVersion or StorageError; CalibrationMissing or CalibrationCorrupt, about
+    `path`, when it was coded with calibration tables that `tables` does not find.
     """
 
     def __init__(self, path: Path, kernels: Kernels, tables: TablesSource | None = None) -> None:
         self.path = path
         self._container = Container(path)
         try:
-            self.header = self._read_header()
+            self.header = read_header(self._container)
             header = self.header
-            self.codec = from_header(
-                header.codec, header.codec_params, header.shape, kernels, str(path), tables
-            )
+            try:
+                self.codec = from_header(
+                    header.codec, header.codec_params, header.shape, kernels, str(path), tables
+                )
+            except CalibrationError as error:
+                raise type(error)(error.message, subject=str(path), remedy=error.remedy) from error
             self.tokens: Tokens = self._container.array("tokens")
             if self.tokens.dtype != np.int32 or self.tokens.shape != (self.header.n_tokens,):
                 raise self._corrupt("the token list does not fit")
@@ -184,6 +205,11 @@ class Snapshot:
     def container(self) -> Container:
         """The file below, for inspection."""
         return self._container
+
+    @property
+    def bits_per_value(self) -> float:
+        """See `stored_bits`."""
+        return stored_bits(self._container, self.header)
 
     def close(self) -> None:
         self.tokens = np.empty(0, np.int32)
@@ -214,28 +240,38 @@ class Snapshot:
     def _corrupt(self, why: str) -> SnapshotCorrupt:
         return SnapshotCorrupt(why, subject=str(self.path), remedy=_REMEDY)
 
-    def _read_header(self) -> SnapshotHeader:
-        meta = self._container.meta
-        found = (meta.get("schema"), meta.get("chunk_tokens"))
-        if found != (SCHEMA, CHUNK_TOKENS):
-            raise SnapshotVersion(
-                f"snapshot schema {found!r:.40} is not known here, only {SCHEMA, CHUNK_TOKENS}",
-                subject=str(self.path),
-                remedy="update beyondrag, or ingest the document again",
-            )
-        try:
-            header = SnapshotHeader(
-                profile=str(meta["profile"]),
-                shape=ModelShape(*(int(n) for n in meta["shape"])),
-                rope=dict(meta["rope"]),
-                n_tokens=int(meta["n_tokens"]),
-                position=int(meta["position"]),
-                codec=str(meta["codec"]),
-                codec_params=dict(meta["codec_params"]),
-                about=dict(meta["about"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self._corrupt(f"the header makes no sense ({error})") from error
-        if not (0 < header.n_tokens <= MAX_TOKENS and 0 <= header.position <= MAX_TOKENS - header.n_tokens):
-            raise self._corrupt("implausible number of tokens")
-        return header
+
+def read_header(container: Container) -> SnapshotHeader:
+    """What a file says about itself; no codec is made.  Raises SnapshotCorrupt, SnapshotVersion."""
+    meta, subject = container.meta, str(container.path)
+    found = (meta.get("schema"), meta.get("chunk_tokens"))
+    if found != (SCHEMA, CHUNK_TOKENS):
+        raise SnapshotVersion(
+            f"snapshot schema {found!r:.40} is not known here, only {SCHEMA, CHUNK_TOKENS}",
+            subject=subject,
+            remedy="update beyondrag, or ingest the document again",
+        )
+    try:
+        header = SnapshotHeader(
+            profile=str(meta["profile"]),
+            shape=ModelShape(*(int(n) for n in meta["shape"])),
+            rope=dict(meta["rope"]),
+            n_tokens=int(meta["n_tokens"]),
+            position=int(meta["position"]),
+            codec=str(meta["codec"]),
+            codec_params=dict(meta["codec_params"]),
+            about=dict(meta["about"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        why = f"the header makes no sense ({error})"
+        raise SnapshotCorrupt(why, subject=subject, remedy=_REMEDY) from error
+    if not (0 < header.n_tokens <= MAX_TOKENS and 0 <= header.position <= MAX_TOKENS - header.n_tokens):
+        raise SnapshotCorrupt("implausible number of tokens", subject=subject, remedy=_REMEDY)
+    return header
+
+
+def stored_bits(container: Container, header: SnapshotHeader) -> float:
+    """The bits of all sections but the token ids, over the number of K and V elements."""
+    n_bytes = sum(section.n_bytes for section in container.sections.values() if section.name != "tokens")
+    n_values = header.n_tokens * header.shape.values_per_token
+    return 8 * n_bytes / n_values if n_values > 0 else 0.0

@@ -196,6 +196,12 @@ def read_state(blob: U8, architecture: str) -> StateView:
             "snapshots are taken from an f16 cache", remedy="open the context with cache type f16"
         )
 
+    return state_views(blob, layout, positions)
+
+
+def state_views(blob: U8, layout: BlobLayout, positions: NDArray[np.int32]) -> StateView:
+    """Views of the rows of an f16 `blob` of this layout."""
+
     def rows(offset: int, width: int) -> F16:
         return (
             blob[offset : offset + layout.n_cells * width * 2].view(np.float16).reshape(layout.n_cells, width)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,9 +20,14 @@ PROFILE = ReadingProfile("c" * 32, "tiny", "2" * 64, {"codec": "exact", "version
 
 
 def write_kv(
-    path: Path, document_id: str, n_tokens: int = 7, ordinal: int = 0, profile: str = PROFILE.id
+    path: Path,
+    document_id: str,
+    n_tokens: int = 7,
+    ordinal: int = 0,
+    profile: str = PROFILE.id,
+    about: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """A snapshot whose values depend on the document."""
+    """A snapshot whose values depend on the document; `about` is added to what it says of itself."""
     rng = np.random.default_rng(int(document_id[:8], 16) + ordinal)
     shape = (LAYERS, n_tokens, HEADS * HEAD_DIM)
     meta = {
@@ -33,7 +40,7 @@ def write_kv(
         "chunk_tokens": CHUNK_TOKENS,
         "codec": "exact",
         "codec_params": {},
-        "about": {"document": document_id, "volume": ordinal, "title": "", "label": ""},
+        "about": {"document": document_id, "volume": ordinal, "title": "", "label": "", **about},
     }
     arrays = {
         "tokens": rng.integers(0, 1000, n_tokens, dtype=np.int32),

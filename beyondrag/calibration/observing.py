@@ -9,6 +9,9 @@ import numpy as np
 
 from beyondrag.calibration.texts import CalibrationText
 from kvfiles.codecs.archive.calibrate import Observed
+from kvfiles.codecs.archive.importance import Attended
+from kvfiles.positions import RopeTables
+from kvfiles.runtime.attention import Received, attention_received
 from kvfiles.runtime.model import Model, ModelShape, Tokens
 from kvfiles.runtime.queries import QueryMoments, QueryReader
 
@@ -84,15 +87,39 @@ def observe(
     k = np.empty((shape.n_layer, n, shape.k_width), np.float16)
     v = np.empty((shape.n_layer, n, shape.v_width), np.float16)
     at = done = 0
+    tables = RopeTables(model.rope, shape.n_kv_head)
+    attended = []
     with QueryReader(model, n_tokens=longest, n_threads=n_threads) as reader:
         moments = QueryMoments(reader)
         for piece, length in zip(pieces, lengths, strict=True):
             on_piece(done, piece.name)
             found = reader.read(np.concatenate([np.asarray(start, np.int32), piece.tokens]))
             moments.add(found.queries)
+            attended += [_attended(part, n_first, at) for part in attention_received(found, tables)]
             for layer in range(shape.n_layer):
                 k[layer, at : at + length] = found.k[layer][n_first:]
                 v[layer, at : at + length] = found.v[layer][n_first:]
             at += length
             done += len(piece.tokens)
-        return Observed(k, v, moments.mean(), lengths)
+        return Observed(k, v, moments.mean(), lengths, _together(attended, shape))
+
+
+def _attended(part: Received, n_first: int, at: int) -> Attended:
+    """What the tokens of a piece received, its first `n_first` left out; the next is observed as `at`."""
+    n = max(part.end - n_first, 0)
+    rows = np.arange(n, dtype=np.int64)
+    return Attended(at + rows, n - rows, part.mean_square[..., part.end - n :])
+
+
+def _together(parts: Sequence[Attended], shape: ModelShape) -> Attended:
+    none = Attended(
+        np.empty(0, np.int64),
+        np.empty(0, np.int64),
+        np.empty((shape.n_layer, shape.n_kv_head, 0), np.float32),
+    )
+    every = [none, *parts]
+    return Attended(
+        np.concatenate([part.rows for part in every]),
+        np.concatenate([part.ahead for part in every]),
+        np.concatenate([part.received for part in every], axis=2),
+    )

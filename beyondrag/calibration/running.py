@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from beyondrag.calibration.observing import choose_pieces, observe
+from beyondrag.calibration.observing import choose_pieces, observe, piece_tokens
 from beyondrag.calibration.store import CalibrationStore
-from beyondrag.calibration.texts import CalibrationText, texts_hash
+from beyondrag.calibration.texts import CalibrationText, shipped_texts, texts_hash
 from kvfiles.codecs.archive.calibrate import Origin, calibrate
 from kvfiles.codecs.archive.tables import ArchiveTables, group_heads
 from kvfiles.errors import Cancelled, ModelError, UnsupportedModel
-from kvfiles.runtime.model import Model
+from kvfiles.runtime.model import Model, ModelShape
 
 _FIT_SHARE = 0.4
 """Of the whole time, on a CPU; a guess that only the progress bar believes."""
@@ -80,6 +80,13 @@ def calibrate_model(
     fitted = time.perf_counter()
     size = store.save(model.path, tables)
     return Calibrated(tables, store.path(model.path), size, read - started, fitted - read)
+
+
+def expected_seconds(shape: ModelShape, tokens_per_s: float) -> float:
+    """About how long `calibrate_model` takes with the shipped texts, at this prefill rate."""
+    n_text = len(shipped_texts())
+    reading_s = n_text * piece_tokens(shape, n_text, 0) / max(tokens_per_s, 1e-9)
+    return reading_s / (1 - _FIT_SHARE)
 
 
 def _refuse_wide_heads(model: Model) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from kvfiles.codecs.archive.codec import DEFAULT_SINKS as ARCHIVE_SINKS
+from kvfiles.codecs.archive.codec import VERSION as ARCHIVE_VERSION
 from kvfiles.codecs.archive.codec import ArchiveCodec, log_quality
 from kvfiles.codecs.archive.tables import ArchiveTables, TablesSource, missing
 from kvfiles.codecs.base import ChunkTarget, Codec, Decoder, TensorShape
@@ -28,9 +29,13 @@ __all__ = [
     "TablesSource",
     "TensorShape",
     "archive_quality",
+    "canonical_name",
+    "codec_label",
     "codec_named",
     "from_header",
     "is_codec_name",
+    "label_of_name",
+    "tables_id",
 ]
 
 DEFAULT_CODEC = "k4v4"
@@ -62,6 +67,33 @@ def archive_quality(name: str) -> int | None:
     return None if g is None else log_quality(g)
 
 
+def codec_label(name: str, params: Mapping[str, Any]) -> str:
+    """The codec of a file in short: `exact`, `k4v4`, `archive` at any quality.
+
+    Parameters may come from anybody: what makes no sense gives the codec's bare `name`.
+    """
+    bits = params.get("k_bits"), params.get("v_bits")
+    return f"k{bits[0]}v{bits[1]}" if name == "rotated" and all(type(n) is int for n in bits) else name
+
+
+def canonical_name(name: str) -> str:
+    """`name`, or for the archive codec `archive@G`: a quality's own name may come to mean another figure."""
+    if name in ARCHIVE_QUALITIES:
+        return f"archive@{ARCHIVE_QUALITIES[name]:g}"
+    match = _ARCHIVE_NAME.fullmatch(name)
+    return name if match is None else f"archive@{float(match[1]):g}"
+
+
+def label_of_name(name: str) -> str:
+    """`codec_label` of what `codec_named` makes of `name`; any other name itself."""
+    return ArchiveCodec.name if is_codec_name(name) and archive_quality(name) is not None else name
+
+
+def tables_id(name: str, params: Mapping[str, Any]) -> str | None:
+    """The id of the tables that a file of this codec names; None when it needs none."""
+    return str(params.get("tables")) if name == ArchiveCodec.name else None
+
+
 def codec_named(name: str, shape: ModelShape, kernels: Kernels, tables: ArchiveTables | None = None) -> Codec:
     """The codec that a person names: `exact`, `k4v4` for rotated with 4 bits for K and for V, `archive`,
     `archive-fine`, `archive-small` or `archive@G` with a quality from 0.25 (fine) to 8 (small).
@@ -78,7 +110,7 @@ def codec_named(name: str, shape: ModelShape, kernels: Kernels, tables: ArchiveT
                 remedy="run beyondrag models calibrate, or choose another codec",
             )
         tables.require(shape)
-        return ArchiveCodec(kernels, tables, log_g=log_g, n_sink=ARCHIVE_SINKS)
+        return ArchiveCodec(kernels, tables, log_g=log_g)
     match = _ROTATED_NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"unknown codec {name!r}; use exact, archive, or kXvY with X and Y from 2 to 8")
@@ -112,12 +144,14 @@ def from_header(
                 raise ValueError("the heads are not the model's")
             return codec
         if name == "archive":
+            if int(params["version"]) != ARCHIVE_VERSION:
+                raise SnapshotVersion("another version of the archive codec", subject=subject, remedy=remedy)
             wanted = str(params["tables"])
             if tables is None:
                 raise missing(wanted)
             found = tables.find(wanted)
             found.require(shape, subject)
-            return ArchiveCodec(kernels, found, log_g=int(params["log_g"]), n_sink=int(params["n_sink"]))
+            return ArchiveCodec(kernels, found, log_g=int(params["log_g"]))
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise SnapshotCorrupt(
             f"codec parameters make no sense ({error})", subject=subject, remedy=remedy

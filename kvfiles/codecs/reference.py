@@ -16,6 +16,7 @@ from kvfiles.positions import RowRope
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+I8 = NDArray[np.int8]
 U32 = NDArray[np.uint32]
 
 _PLANES = {2: (2,), 3: (2, 1), 4: (4,), 5: (4, 1), 6: (4, 2), 7: (4, 2, 1), 8: (4, 4)}
@@ -162,10 +163,10 @@ class NumpyKernels:
             self._store(rows_v[layer], v, layer)
 
     def encode_archive(
-        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, trade: float
+        self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, fineness: I8
     ) -> tuple[U8, NDArray[np.int64]] | None:
         rows = [rotate_rows(layer.astype(np.float32), undo) for layer in k]
-        return encode_section(model.tables, np.stack(rows), v.astype(np.float32), base, scale, trade)
+        return encode_section(model.tables, np.stack(rows), v.astype(np.float32), base, scale, fineness)
 
     @staticmethod
     @np.errstate(invalid="ignore", over="ignore")

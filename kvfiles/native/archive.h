@@ -10,6 +10,8 @@ constexpr int KV_PANEL = 32;       // columns that stand together in a matrix
 constexpr int KV_LANES = 16;       // interleaved coders; components of a block
 constexpr int KV_CLASSES = 64, KV_SYMBOLS = 32, KV_ESCAPE = 31;
 constexpr int KV_MAX_GROUP = 256;  // values of K or V in a group
+constexpr int KV_LOWEST = -2, KV_HIGHEST = 5, KV_FINENESS = KV_HIGHEST - KV_LOWEST + 1;  // half octaves of a step
+constexpr int KV_LEARNT_UP_TO = 4;  // finer tokens say nothing about the others of a document
 
 inline int padded(int width) { return (width + KV_PANEL - 1) / KV_PANEL * KV_PANEL; }
 
@@ -26,6 +28,7 @@ struct KvMatrix {
 struct KvArchiveTensor {
     KvMatrix predict, decode, forward;  // forward: for the encoder alone
     const float *mean;                  // (width,)
+    const float *rho;                   // (padded width,), zeros behind the width
     float step;
 };
 
@@ -36,11 +39,10 @@ struct KvArchiveGroup {
 
 struct KvArchiveModel {
     const KvArchiveGroup *groups;
-    int n_groups, n_layers, k_width, v_width;
+    int n_groups, n_layers, k_width, v_width, fineness_class;
     float shrink;
     uint16_t starts[KV_CLASSES][KV_SYMBOLS + 1];  // running sums of the frequencies
     uint16_t expected[KV_CLASSES];
-    float costs[KV_CLASSES][KV_SYMBOLS];  // bits; without frequency those of the escape
 
     const KvArchiveTensor &tensor(int group, int layer, bool v) const {
         return v ? groups[group].v[layer] : groups[group].k[layer];
@@ -55,7 +57,7 @@ struct KvStream {
 struct KvArchiveDecode {
     const KvArchiveModel *model;
     const KvStream *streams;  // by group
-    const uint8_t *base;      // (n_layers, k_width + v_width), group by group K and V
+    const uint8_t *base;      // (KV_FINENESS, n_layers, k_width + v_width), group by group K and V
     float scale;
     int n_rows;
     const KvRope *rope;
@@ -72,7 +74,8 @@ struct KvArchiveEncode {
     const KvArchiveModel *model;
     const uint16_t *k, *v;  // (n_layers, n_rows, width) f16
     const uint8_t *base;
-    float scale, trade;
+    float scale;
+    const int8_t *fineness;  // (n_groups, n_layers, n_rows)
     int n_rows;
     const KvRope *undo;
     KvWords *streams;     // by group: states and words

@@ -4,6 +4,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +14,7 @@
 namespace {
 
 constexpr int MAX_ROWS = 4096, STATE_BYTES = 4 * KV_LANES;
+constexpr float MAX_RHO = 0.9f;
 
 template <typename T>
 std::vector<T> panels(const T *rows, int depth, int width) {
@@ -63,7 +65,7 @@ std::string decode_archive(const std::string &variant, const ArchiveCall &call) 
 // The section of a chunk, or None for rows that are not finite or too large.
 std::optional<nb::bytes> encode_archive(const std::string &variant, const std::shared_ptr<ArchiveModel> &model,
                                         In<uint16_t, 3> k, In<uint16_t, 3> v, std::optional<RopeArgs> undo,
-                                        In<uint8_t, 2> base, float scale, float trade, Out<int64_t, 2> magnitudes) {
+                                        In<uint8_t, 3> base, float scale, In<int8_t, 3> fineness, Out<int64_t, 2> magnitudes) {
     const KvArchiveModel &tables = model->model();
     const int64_t n_rows = int64_t(k.shape(1));
     require(model->encodes(), "the tables were not prepared for encoding");
@@ -72,14 +74,19 @@ std::optional<nb::bytes> encode_archive(const std::string &variant, const std::s
                 int64_t(v.shape(1)) == n_rows && int64_t(k.shape(2)) == tables.k_width &&
                 int64_t(v.shape(2)) == tables.v_width,
             "rows do not fit the tables");
-    require(int64_t(base.shape(0)) == tables.n_layers && int(base.shape(1)) == model->width() &&
-                magnitudes.shape(0) == base.shape(0) && magnitudes.shape(1) == base.shape(1),
+    require(model->fits(base) && magnitudes.shape(0) == base.shape(1) && magnitudes.shape(1) == base.shape(2),
             "classes or magnitudes have the wrong shape");
-    require(std::isfinite(scale) && scale > 0 && trade >= 0 && std::isfinite(trade), "scale or trade make no sense");
+    require(int64_t(fineness.shape(0)) == tables.n_groups && int64_t(fineness.shape(1)) == tables.n_layers &&
+                int64_t(fineness.shape(2)) == n_rows,
+            "fineness has the wrong shape");
+    require(std::all_of(fineness.data(), fineness.data() + fineness.size(),
+                        [](int8_t f) { return f >= KV_LOWEST && f <= KV_HIGHEST; }),
+            "fineness out of range");
+    require(std::isfinite(scale) && scale > 0, "scale makes no sense");
     const auto rope = rope_of(undo, n_rows, tables.k_width);
     const KvKernels &kernels = kernels_of(variant);
     Written written(size_t(tables.n_groups));
-    KvArchiveEncode job{&tables, k.data(), v.data(), base.data(), scale, trade, int(n_rows), rope ? &*rope : nullptr,
+    KvArchiveEncode job{&tables, k.data(), v.data(), base.data(), scale, fineness.data(), int(n_rows), rope ? &*rope : nullptr,
                         written.streams.data(), magnitudes.data()};
     KvOutcome outcome;
     {
@@ -99,12 +106,15 @@ std::optional<nb::bytes> encode_archive(const std::string &variant, const std::s
 
 }  // namespace
 
-ArchiveModel::ArchiveModel(int n_layers, In<uint16_t, 2> freq, In<uint16_t, 1> expected, float shrink) {
+ArchiveModel::ArchiveModel(int n_layers, In<uint16_t, 2> freq, In<uint16_t, 1> expected, float shrink,
+                           int fineness_class) {
     require(n_layers >= 1 && n_layers <= 4096, "implausible number of layers");
     require(freq.shape(0) == KV_CLASSES && freq.shape(1) == KV_SYMBOLS && expected.shape(0) == KV_CLASSES,
             "frequencies have the wrong shape");
     require(shrink >= 0.0f && shrink <= 0.5f, "shrink makes no sense");
+    require(fineness_class >= 0 && fineness_class < KV_CLASSES, "the class of fineness makes no sense");
     model_.n_layers = n_layers;
+    model_.fineness_class = fineness_class;
     model_.shrink = shrink;
     for (int k = 0; k < KV_CLASSES; k++) {
         const uint16_t *row = freq.data() + k * KV_SYMBOLS;
@@ -113,7 +123,6 @@ ArchiveModel::ArchiveModel(int n_layers, In<uint16_t, 2> freq, In<uint16_t, 1> e
             model_.starts[k][s] = uint16_t(sum);
             sum += row[s];
             require(sum <= 4096, "frequencies do not add up");
-            model_.costs[k][s] = 12.0f - std::log2(float(row[s] ? row[s] : row[KV_ESCAPE]));
         }
         model_.starts[k][KV_SYMBOLS] = 4096;
         require(sum == 4096 && row[KV_ESCAPE] >= 1, "frequencies do not add up");
@@ -145,7 +154,11 @@ const KvArchiveTensor *ArchiveModel::tensors(const Matrices &of, int width, int 
             "predict has the wrong shape");
     require(!of.forward || (of.forward->shape(0) == n && of.forward->shape(1) == w && of.forward->shape(2) == w),
             "forward has the wrong shape");
+    require(of.rho.shape(0) == n && of.rho.shape(1) == w, "rho has the wrong shape");
+    for (size_t i = 0; i < n * w; i++) require(std::fabs(of.rho.data()[i]) <= MAX_RHO, "rho makes no sense");
     encodes_ = encodes_ && of.forward.has_value();
+    const size_t stride = size_t(padded(width));
+    rhos_.emplace_back(n * stride, 0.0f);
     means_.emplace_back(of.mean.data(), of.mean.data() + n * w);
     std::vector<KvArchiveTensor> all(n);
     for (size_t l = 0; l < n; l++) {
@@ -155,6 +168,9 @@ const KvArchiveTensor *ArchiveModel::tensors(const Matrices &of, int width, int 
         tensor.decode = half(of.decode.data() + l * w * w, width, width);
         if (of.forward) tensor.forward = full(of.forward->data() + l * w * w, width, width);
         tensor.mean = means_.back().data() + l * w;
+        float *rho = rhos_.back().data() + l * stride;
+        std::copy_n(of.rho.data() + l * w, w, rho);
+        tensor.rho = rho;
         tensor.step = of.step.data()[l];
         require(std::isfinite(tensor.step) && tensor.step > 0, "a step makes no sense");
     }
@@ -172,14 +188,13 @@ KvMatrix ArchiveModel::full(const float *rows, int depth, int width) {
     return {fulls_.back().data(), false, depth};
 }
 
-ArchiveCall::ArchiveCall(std::shared_ptr<ArchiveModel> model, In<uint8_t, 1> section, int n_rows, In<uint8_t, 2> base,
+ArchiveCall::ArchiveCall(std::shared_ptr<ArchiveModel> model, In<uint8_t, 1> section, int n_rows, In<uint8_t, 3> base,
                          float scale, std::optional<RopeArgs> rope, const TargetArgs &k, const TargetArgs &v)
     : model_(std::move(model)), section_(section), n_rows_(n_rows), base_(base), scale_(scale), rope_args_(rope), k_(k),
       v_(v) {
     const KvArchiveModel &tables = model_->model();
     require(tables.n_groups > 0 && n_rows >= 1 && n_rows <= MAX_ROWS, "implausible number of rows");
-    require(int64_t(base.shape(0)) == tables.n_layers && int(base.shape(1)) == model_->width(),
-            "classes have the wrong shape");
+    require(model_->fits(base), "classes have the wrong shape");
     require(std::isfinite(scale) && scale > 0, "scale makes no sense");
     rope_ = rope_of(rope, n_rows, tables.k_width);
     k.check(tables.n_layers, n_rows, tables.k_width);
@@ -201,20 +216,20 @@ void bind_archive(nb::module_ &m) {
         .def(
             "__init__",
             [](ArchiveModel::Matrices *self, In<float, 2> mean, In<uint16_t, 3> predict, In<uint16_t, 3> decode,
-               In<float, 1> step, std::optional<In<float, 3>> forward) {
-                new (self) ArchiveModel::Matrices{mean, predict, decode, step, forward};
+               In<float, 1> step, In<float, 2> rho, std::optional<In<float, 3>> forward) {
+                new (self) ArchiveModel::Matrices{mean, predict, decode, step, rho, forward};
             },
-            array("mean"), array("predict"), array("decode"), array("step"), nb::arg("forward").noconvert().none());
+            array("mean"), array("predict"), array("decode"), array("step"), array("rho"), nb::arg("forward").noconvert().none());
     nb::class_<ArchiveModel>(m, "ArchiveModel")
-        .def(nb::init<int, In<uint16_t, 2>, In<uint16_t, 1>, float>(), nb::arg("n_layers"), array("freq"),
-             array("expected"), nb::arg("shrink"))
+        .def(nb::init<int, In<uint16_t, 2>, In<uint16_t, 1>, float, int>(), nb::arg("n_layers"), array("freq"),
+             array("expected"), nb::arg("shrink"), nb::arg("fineness_class"))
         .def("add_group", &ArchiveModel::add_group, nb::arg("k"), nb::arg("v"), array("predict_v0"));
     nb::class_<ArchiveCall>(m, "ArchiveCall")
-        .def(nb::init<std::shared_ptr<ArchiveModel>, In<uint8_t, 1>, int, In<uint8_t, 2>, float,
+        .def(nb::init<std::shared_ptr<ArchiveModel>, In<uint8_t, 1>, int, In<uint8_t, 3>, float,
                       std::optional<RopeArgs>, const TargetArgs &, const TargetArgs &>(),
              nb::arg("model"), array("section"), nb::arg("n_rows"), array("base"), nb::arg("scale"),
              nb::arg("rope").none(), nb::arg("k"), nb::arg("v"));
     m.def("decode_archive", &decode_archive, nb::arg("variant"), nb::arg("call"));
     m.def("encode_archive", &encode_archive, nb::arg("variant"), nb::arg("model"), array("k"), array("v"),
-          nb::arg("undo").none(), array("base"), nb::arg("scale"), nb::arg("trade"), array("magnitudes"));
+          nb::arg("undo").none(), array("base"), nb::arg("scale"), array("fineness"), array("magnitudes"));
 }

@@ -228,6 +228,7 @@ private:
 // What the symbols stand for: 0, +1, -1, ... and behind them `shrink` and the step.
 struct Values {
     float of[KV_SYMBOLS + 2];
+    Values() = default;
     Values(float shrink, float step) {
         for (int s = 0; s < KV_SYMBOLS; s++) {
             const float size = s ? (float((s + 1) / 2) - shrink) * step : 0.0f;
@@ -237,32 +238,14 @@ struct Values {
         of[KV_SYMBOLS] = shrink;
         of[KV_SYMBOLS + 1] = step;
     }
-    float value(int q) const {
-        const float size = (float(magnitude_of(q)) - of[KV_SYMBOLS]) * of[KV_SYMBOLS + 1];
-        return q == 0 ? 0.0f : q < 0 ? -size : size;
-    }
+    float shrink() const { return of[KV_SYMBOLS]; }
+    float step() const { return of[KV_SYMBOLS + 1]; }
 };
 
 // Notes the symbols in the order of reading and codes them backwards.
 class Writer {
 public:
     explicit Writer(const KvArchiveModel &model) : model_(model) {}
-
-    // The best of round(c), one nearer to zero, and 0 for one component: least (c - rec(q))^2 + trade * bits.
-    // |c| is at most MAX_Q.
-    KV_MEMBER int choose(float c, int k, float trade) const {
-        const float size = __builtin_fabsf(c);
-        if (size < 0.5f) return 0;
-        const int nearest = int(size + 0.5f);
-        float smallest = size * size + trade * model_.costs[k][0];
-        int best = 0;
-        for (int q = most(nearest - 1, 1); q <= nearest; q++) {
-            const float error = size - (float(q) - model_.shrink);
-            const float loss = error * error + trade * bits(k, q, c < 0);
-            if (loss < smallest || (loss == smallest && q == nearest)) smallest = loss, best = q;
-        }
-        return c < 0 ? -best : best;
-    }
 
     void add(int lane, int k, int q) {
         const int size = magnitude_of(q), plain = q > 0 ? 2 * size - 1 : 2 * size, s = least(plain, KV_ESCAPE);
@@ -302,14 +285,6 @@ public:
     }
 
 private:
-    float bits(int k, int q, bool negative) const {
-        const int s = least(negative ? 2 * q : 2 * q - 1, KV_ESCAPE);
-        const uint16_t *starts = model_.starts[k];
-        const float own = model_.costs[k][s];
-        if (s < KV_ESCAPE && starts[s + 1] > starts[s]) return own;
-        return own + 2.0f * float(31 - __builtin_clz(uint32_t(q + 3)));
-    }
-
     void note(int lane, uint32_t start, uint32_t size) { notes_.add(uint32_t(lane) << 24 | start << 12 | size); }
     void note_bit(int lane, uint32_t bit) { note(lane, bit * HALF_SLOTS, HALF_SLOTS); }
 

@@ -53,7 +53,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), arrays)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 def test_any_arrays_round_trip(tmp_path: Path, meta: dict[str, Any], values: dict[str, np.ndarray]) -> None:
     path = tmp_path / "any.kv"
     write_container(path, meta, values)

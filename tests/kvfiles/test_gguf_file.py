@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
+from guards import step_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import overwrite
@@ -120,7 +120,7 @@ def test_every_truncation_of_the_header(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 def test_mutations_are_read_or_refused(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     data = bytearray(GOOD)
     for at, value in changes:
@@ -168,9 +168,9 @@ BOMBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(tmp_path: Path, name: str) -> None:
-    start = time.perf_counter()
-    refused(written(tmp_path, BOMBS[name] + bytes(4096)), "GGUF header")
-    assert time.perf_counter() - start < 1.0
+    path = written(tmp_path, BOMBS[name] + bytes(4096))
+    with step_limit(20_000):  # what the sizes announce is 2^23 and more
+        refused(path, "GGUF header")
 
 
 @pytest.mark.parametrize(

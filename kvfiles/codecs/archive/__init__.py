@@ -1,4 +1,4 @@
-"""The archive codec: prediction across layers, query-weighted KLT, uniform steps, rANS.
+"""The archive codec: prediction across layers and from token to token, query-weighted KLT, rANS.
 
 `tables` is what calibration measures once per model, `entropy` the probability model, `reference` the
 definition in NumPy, `codec` what `kvfiles.codecs` knows.

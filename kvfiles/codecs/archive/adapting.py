@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.entropy import ADAPT_LIMIT, BASE_OFFSET, BLOCK, Decoder, Encoder, StreamError
+from kvfiles.codecs.archive.entropy import (
+    ADAPT_LIMIT,
+    BASE_OFFSET,
+    BLOCK,
+    LOWEST,
+    N_FINENESS,
+    Decoder,
+    Encoder,
+    StreamError,
+)
+from kvfiles.codecs.archive.reference import LEARNT_UP_TO, columns
 from kvfiles.codecs.archive.tables import N_CLASS, ArchiveTables
 
+F64 = NDArray[np.float64]
+I8 = NDArray[np.int8]
 U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
 
@@ -16,9 +28,22 @@ _PRIOR_MAGNITUDE = 4.0
 """The calibration counts as much as so many tokens of the document, and as so large a sum of magnitudes."""
 
 
-def adapted(base: U8, magnitudes: I64, n: int) -> I64:
-    """Corrections in -6 .. 6 of the classes `base` for the sums of |q| over `n` tokens."""
-    usual = np.exp2((base.astype(np.float64) - BASE_OFFSET) / 2)
+def learnt_tokens(tables: ArchiveTables, fineness: I8) -> I64:
+    """(N_FINENESS, L, k_width + v_width): how many of the tokens that `fineness` (n_group, L, n) says are
+    coded in the classes of each fineness, those left out from which nothing is learnt."""
+    levels = np.arange(LOWEST, LOWEST + N_FINENESS)[:, None, None, None]
+    found = (fineness == levels).sum(-1, dtype=np.int64) * (levels[..., 0] <= LEARNT_UP_TO)
+    width = [of_group.stop - of_group.start for of_group, _, _ in columns(tables)]
+    tokens: I64 = np.repeat(found.transpose(0, 2, 1), width, axis=2)
+    return tokens
+
+
+def adapted(base: U8, magnitudes: I64, tokens: I64) -> I64:
+    """Corrections (L, w) in -6 .. 6 of the classes `base` (N_FINENESS, L, w) for the sums of |q| (L, w) over
+    so many `tokens` of each fineness (like `base`)."""
+    each: F64 = np.exp2((base.astype(np.float64) - BASE_OFFSET) / 2)
+    n = tokens.sum(0)
+    usual = np.where(n > 0, (each * tokens).sum(0) / np.maximum(n, 1), each[-LOWEST])
     weight = np.maximum(_PRIOR_TOKENS, _PRIOR_MAGNITUDE / usual)
     own = (magnitudes + weight * usual) / (n + weight)
     deltas: I64 = np.clip(np.rint(2 * np.log2(own / usual)), -ADAPT_LIMIT, ADAPT_LIMIT).astype(np.int64)
@@ -26,7 +51,7 @@ def adapted(base: U8, magnitudes: I64, n: int) -> I64:
 
 
 def corrected(base: U8, deltas: I64) -> U8:
-    """The classes with their corrections."""
+    """The classes (N_FINENESS, L, w) with their corrections (L, w), the same for every fineness."""
     classes: U8 = np.clip(base.astype(np.int64) + deltas, 0, N_CLASS - 1).astype(np.uint8)
     return classes
 
@@ -43,7 +68,7 @@ def read_deltas(tables: ArchiveTables, base: U8, stream: U8) -> U8:
     if len(stream) % 2:
         raise StreamError("class corrections of a broken length")
     reader = Decoder(stream.view("<u2"), tables.freq)
-    deltas: I64 = np.empty(base.shape, np.int64)
+    deltas: I64 = np.empty(base.shape[1:], np.int64)
     for row in deltas:
         for at in range(0, len(row), BLOCK):
             part = row[at : at + BLOCK]

@@ -16,19 +16,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.calibrate_classes import Counts, Pass, TextSums, code_tokens, delta_class
+from kvfiles.codecs.archive.calibrate_classes import Counts, Pass, TextSums, cheapest_class, code_tokens
 from kvfiles.codecs.archive.calibrate_fit import Tensors, Transforms, fit_transforms
 from kvfiles.codecs.archive.calibrate_rates import ClassModel, geometric_model
+from kvfiles.codecs.archive.importance import Attended, Fitted, fit_importance, views_of
 from kvfiles.codecs.archive.tables import ArchiveTables, GroupTables, group_heads
 from kvfiles.runtime.model import ModelShape
 
 F16 = NDArray[np.float16]
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I16 = NDArray[np.int16]
 I64 = NDArray[np.int64]
 
 LEVELS = (0.125, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-"""Qualities g at which statistics are taken; the first one is that of the sink tokens."""
+"""Qualities g at which statistics are taken; the first one is that of the finest steps of other tokens."""
 ROUND_TOKENS = (1500, 5000)
 """Tokens that are coded in each round at each level; more say little."""
 SHRINK = 0.05
@@ -46,13 +48,15 @@ class Observed:
 
     `k` (n_layer, n, k_width) f16 without rotation, `v` (n_layer, n, v_width) f16, `moments`
     (n_layer, n_kv_head, k_head_dim, k_head_dim) f64 of the queries, `lengths` the tokens of each text, which
-    sum to n.  The first tokens of a text, which attention uses as sinks, are left out.
+    sum to n.  The first tokens of a text, which attention uses as sinks, are left out.  `attended` is what
+    these tokens received.
     """
 
     k: F16
     v: F16
     moments: F64
     lengths: tuple[int, ...]
+    attended: Attended
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,11 @@ def calibrate(
     n = sum(observed.lengths)
     work = _Work(on_step, shape.n_layer, len(groups), observed.lengths)
     fitted = [
-        fit_transforms(part.data, part.moments, on_layer=lambda _: work.layers(1, n)) for part in groups
+        fit_transforms(part.data, part.moments, observed.lengths, on_layer=lambda _: work.layers(1, n))
+        for part in groups
+    ]
+    attend = [
+        _attend(part, transforms, observed.attended) for part, transforms in zip(groups, fitted, strict=True)
     ]
     with ThreadPoolExecutor(n_threads, thread_name_prefix="calibrate") as pool:
         statistics = _statistics(groups, fitted, observed.lengths, pool, work)
@@ -89,13 +97,16 @@ def calibrate(
         model=origin.model,
         shape=shape,
         groups=tuple(
-            _tables(part, transforms, bases)
-            for part, transforms, bases in zip(groups, fitted, statistics.bases, strict=True)
+            _tables(part, transforms, bases, found.weights)
+            for part, transforms, bases, found in zip(groups, fitted, statistics.bases, attend, strict=True)
         ),
         levels=np.rint(256 * np.log2(LEVELS)).astype(np.int16),
         freq=statistics.model.freq,
         expected=statistics.model.expected,
-        delta_class=delta_class(statistics.deltas, statistics.model),
+        delta_class=cheapest_class(statistics.deltas, statistics.model),
+        fineness_class=cheapest_class(
+            np.concatenate([found.fineness for found in attend], axis=None), statistics.model
+        ),
         shrink=SHRINK,
         n_tokens=n,
         texts=origin.texts,
@@ -106,6 +117,7 @@ def calibrate(
 class _Group:
     data: Tensors
     moments: F64
+    heads: slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,12 @@ def _check(observed: Observed, shape: ModelShape) -> None:
         raise ValueError("the observed tensors are not the model's")
     if observed.v.shape != (shape.n_layer, n, shape.v_width):
         raise ValueError("the observed tensors are not the model's")
+    attended = observed.attended
+    m = len(attended.rows)
+    if attended.received.shape != (shape.n_layer, shape.n_kv_head, m) or attended.ahead.shape != (m,):
+        raise ValueError("the attention is not the model's")
+    if m and not (attended.rows.min() >= 0 and attended.rows.max() < n and attended.ahead.min() >= 1):
+        raise ValueError("the attention is not that of the observed tokens")
 
 
 def _groups(observed: Observed, shape: ModelShape) -> list[_Group]:
@@ -165,7 +183,7 @@ def _groups(observed: Observed, shape: ModelShape) -> list[_Group]:
             observed.k[:, :, head * shape.k_head_dim : stop * shape.k_head_dim],
             observed.v[:, :, head * shape.v_head_dim : stop * shape.v_head_dim],
         )
-        groups.append(_Group(data, observed.moments[:, head:stop]))
+        groups.append(_Group(data, observed.moments[:, head:stop], slice(head, stop)))
         head = stop
     return groups
 
@@ -230,7 +248,12 @@ def _kept(lengths: Sequence[int], n_wanted: int) -> tuple[I64, list[int]]:
     return np.concatenate(rows), found
 
 
-def _tables(part: _Group, fitted: Transforms, bases: tuple[I16, I16]) -> GroupTables:
+def _attend(part: _Group, fitted: Transforms, attended: Attended) -> Fitted:
+    views = views_of(fitted.mean_k, fitted.decode_k, fitted.step_k)
+    return fit_importance(part.data.k, part.data.v, views, attended, part.heads)
+
+
+def _tables(part: _Group, fitted: Transforms, bases: tuple[I16, I16], attend: F32) -> GroupTables:
     return GroupTables(
         k_width=part.data.k.shape[2],
         v_width=part.data.v.shape[2],
@@ -241,8 +264,11 @@ def _tables(part: _Group, fitted: Transforms, bases: tuple[I16, I16]) -> GroupTa
         predict_v=fitted.predict_v,
         decode_k=fitted.decode_k,
         decode_v=fitted.decode_v,
+        rho_k=fitted.rho_k,
+        rho_v=fitted.rho_v,
         step_k=fitted.step_k,
         step_v=fitted.step_v,
         base_k=bases[0],
         base_v=bases[1],
+        attend=attend,
     )

@@ -1,8 +1,6 @@
 """Measure the statistics of the entropy coder: class bases, symbol frequencies, expected magnitudes.
 
-The calibration tokens are coded closed loop as the encoder codes them, at every level of quality: K is
-rounded, V is rounded with a little of its past errors fed back, so that errors of neighbouring tokens cancel
-where attention averages over them.
+The calibration tokens are coded closed loop as the encoder codes them, at every level of quality.
 """
 
 from __future__ import annotations
@@ -13,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kvfiles.codecs.archive.calibrate_chain import Chains, Coded, code_chains
 from kvfiles.codecs.archive.calibrate_fit import Tensors, Transforms, forward_matrix
 from kvfiles.codecs.archive.calibrate_rates import N_MAGNITUDE, ClassModel, class_model
-from kvfiles.codecs.archive.entropy import ADAPT_LIMIT, MAX_Q, at_level, classes_of
+from kvfiles.codecs.archive.entropy import ADAPT_LIMIT, at_level, classes_of
 from kvfiles.codecs.archive.tables import MAX_MAGNITUDE, N_CLASS
 
 F16 = NDArray[np.float16]
@@ -25,9 +24,6 @@ I16 = NDArray[np.int16]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
-
-V_FEEDBACK, V_DECAY = 0.3, 0.9
-"""V is rounded after V_FEEDBACK times the sum of its earlier errors, which fades by V_DECAY a token."""
 
 _LEAST_MEAN = 2e-4
 _PRIOR_SUM = 0.3
@@ -46,30 +42,6 @@ def log_mean(total: F64, n: int) -> I16:
 def _classes(base: I16) -> U8:
     """The classes before any shift, as a decoder gets them where `base` is that of its level."""
     return at_level(base[None], np.zeros(1, np.int16), 0)
-
-
-def rounded(c: F32) -> I32:
-    """Coefficients (n, w) in units of the step to integers."""
-    return np.clip(np.rint(c), -MAX_Q, MAX_Q).astype(np.int32)
-
-
-def rounded_with_feedback(c: F32, lengths: Sequence[int], shrink: float) -> I32:
-    """The same for texts of `lengths` consecutive tokens, errors fed back along each (see V_FEEDBACK)."""
-    q = np.empty(c.shape, np.int32)
-    size = np.asarray(lengths, np.int64)
-    start = np.cumsum(size) - size
-    errors = np.zeros((len(size), c.shape[1]), np.float32)
-    for t in range(int(size.max())):
-        rows = (start + t)[size > t]
-        past, wanted = errors[size > t], c[rows]
-        q[rows] = rounded(wanted + np.float32(V_FEEDBACK) * past)
-        errors[size > t] = np.float32(V_DECAY) * past + wanted - restored(q[rows], shrink)
-    return q
-
-
-def restored(q: I32, shrink: float) -> F32:
-    """rec(q): the coefficients that a decoder gets."""
-    return (np.sign(q) * (np.abs(q) - np.float32(shrink))).astype(np.float32)
 
 
 @dataclass(slots=True)
@@ -142,7 +114,7 @@ def code_tokens(
     `on_tensor` is told after each tensor of each layer and may raise to stop.
     """
     counts = Counts()
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    chains = Chains.of(lengths)
     sums = TextSums(
         np.zeros((len(lengths), *fitted.mean_k.shape)),
         np.zeros((len(lengths), *fitted.mean_v.shape)),
@@ -157,39 +129,33 @@ def code_tokens(
         else:
             context = np.hstack([before_k, before_v])
             predicted = context @ fitted.predict_k[layer - 1].astype(np.float32)
-        transform = _Transform(fitted.decode_k[layer], fitted.step_k[layer] * np.float32(how.g))
-        q = rounded(transform.coefficients(k - predicted))
-        decoded_k = predicted + transform.residual(q, how.shrink)
-        prior = _count(q, prior, how.model, counts)
-        sums.k[:, layer] = np.add.reduceat(np.abs(q), starts, axis=0)
+        coded = _coded(
+            k - predicted, fitted.decode_k[layer], fitted.rho_k[layer], fitted.step_k[layer], how, chains
+        )
+        decoded_k = predicted + coded.decoded
+        prior = _count(coded.q, prior, how.model, counts)
+        sums.k[:, layer] = np.add.reduceat(np.abs(coded.q), chains.starts, axis=0)
         on_tensor()
         v = data.v[layer].astype(np.float32) - fitted.mean_v[layer]
         context = decoded_k if layer == 0 else np.hstack([decoded_k, before_v, before_k])
         predict = fitted.predict_v0 if layer == 0 else fitted.predict_v[layer - 1]
         predicted = context @ predict.astype(np.float32)
-        transform = _Transform(fitted.decode_v[layer], fitted.step_v[layer] * np.float32(how.g))
-        q = rounded_with_feedback(transform.coefficients(v - predicted), lengths, how.shrink)
-        before_k, before_v = decoded_k, predicted + transform.residual(q, how.shrink)
-        prior = _count(q, prior, how.model, counts)
-        sums.v[:, layer] = np.add.reduceat(np.abs(q), starts, axis=0)
+        coded = _coded(
+            v - predicted, fitted.decode_v[layer], fitted.rho_v[layer], fitted.step_v[layer], how, chains
+        )
+        before_k, before_v = decoded_k, predicted + coded.decoded
+        prior = _count(coded.q, prior, how.model, counts)
+        sums.v[:, layer] = np.add.reduceat(np.abs(coded.q), chains.starts, axis=0)
         on_tensor()
     return counts, sums
 
 
-@dataclass(frozen=True, slots=True)
-class _Transform:
-    """Between residuals and coefficients in units of `step`."""
-
-    decode: F16
-    step: np.float32
-
-    def coefficients(self, residual: F32) -> F32:
-        c: F32 = (residual @ forward_matrix(self.decode) / self.step).astype(np.float32, copy=False)
-        return c
-
-    def residual(self, q: I32, shrink: float) -> F32:
-        back: F32 = (restored(q, shrink) * self.step) @ self.decode.astype(np.float32)
-        return back
+def _coded(residual: F32, decode: F16, rho: F16, step: np.float32, how: Pass, chains: Chains) -> Coded:
+    """The symbols of a residual (n, w), and the residual that a decoder gets."""
+    coded = code_chains(
+        residual @ forward_matrix(decode), rho, float(step * np.float32(how.g)), how.shrink, chains
+    )
+    return Coded(coded.q, coded.decoded @ decode.astype(np.float32))
 
 
 def _count(q: I32, prior: I64, model: ClassModel, counts: Counts) -> I64:
@@ -200,8 +166,8 @@ def _count(q: I32, prior: I64, model: ClassModel, counts: Counts) -> I64:
     return after
 
 
-def delta_class(deltas: I64, model: ClassModel) -> int:
-    """The class that codes `deltas` in the fewest bits."""
+def cheapest_class(numbers: NDArray[np.signedinteger], model: ClassModel) -> int:
+    """The class that codes `numbers`, none larger than ADAPT_LIMIT, in the fewest bits."""
     bits = model.bits().astype(np.float64)
-    share = np.bincount(np.abs(deltas), minlength=ADAPT_LIMIT + 1)
+    share = np.bincount(np.abs(numbers).ravel(), minlength=ADAPT_LIMIT + 1)
     return int((bits[:, : ADAPT_LIMIT + 1] @ share).argmin())

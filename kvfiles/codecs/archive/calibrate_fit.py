@@ -1,7 +1,8 @@
-"""Fit the transforms of one group: predictors, query-weighted KLT and steps, closed loop.
+"""Fit the transforms of one group: predictors, query-weighted KLT, steps and rho, closed loop.
 
 Layer by layer the data that later layers are predicted from is what a decoder would have: every matrix is
-rounded to f16 before it is used, coefficients are rounded at quality 1, and the decoded values go on.
+rounded to f16 before it is used, coefficients are rounded at quality 1, and the decoded values go on.  The
+KLT is that of the whole residual, of which the token before then predicts a part.
 
 Sources: ridge regression (Hoerl and Kennard 1970); KLT of the weighted residual, optimal for a quadratic
 distortion at high rate (Gersho and Gray, Vector Quantization and Signal Compression, 1992, ch. 8).
@@ -9,11 +10,13 @@ distortion at high rate (Gersho and Gray, Vector Quantization and Signal Compres
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kvfiles.codecs.archive.calibrate_chain import Chains, code_chains, fit_rho
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
@@ -49,6 +52,8 @@ class Transforms:
     predict_v: F16
     decode_k: F16
     decode_v: F16
+    rho_k: F16
+    rho_v: F16
     step_k: F32
     step_v: F32
 
@@ -70,19 +75,20 @@ def forward_matrix(decode: F16) -> F32:
 def fit_transforms(
     data: Tensors,
     moments: F64,
+    lengths: Sequence[int],
     *,
     on_layer: OnLayer = lambda _layer: None,
 ) -> Transforms:
     """Fit one group.
 
-    `moments` (n_layer, n_head, head_dim, head_dim) are the query moments of the group's heads.  K's step is
-    one attention logit (before the 1/sqrt(head_dim)) of query-weighted error, V's the rms of the layer's V;
-    steps by the measured sensitivity of layers gained nothing on held-out texts.  `on_layer` is told after
-    each layer and may raise to stop.
+    `moments` (n_layer, n_head, head_dim, head_dim) are the query moments of the group's heads, `lengths` the
+    tokens of each text.  K's step is one attention logit (before the 1/sqrt(head_dim)) of query-weighted
+    error, V's the rms of the layer's V; steps by the measured sensitivity of layers gained nothing on
+    held-out texts.  `on_layer` is told after each layer and may raise to stop.
     """
     n_layer, n, wk = data.k.shape
     wv = data.v.shape[2]
-    out = _empty(n_layer, wk, wv)
+    out, chains = _empty(n_layer, wk, wv), Chains.of(lengths)
     before_k, before_v = np.zeros((n, wk), np.float32), np.zeros((n, wv), np.float32)
     for layer in range(n_layer):
         k, out.mean_k[layer] = centred(data.k[layer])
@@ -96,7 +102,8 @@ def fit_transforms(
         weight = weights(moments[layer])
         basis = fit_basis(k - predicted_k, weight, 1.0)
         out.decode_k[layer], out.step_k[layer] = basis.decode, basis.step
-        decoded_k = predicted_k + _rounded(k - predicted_k, basis)
+        out.rho_k[layer], residual = _coded(k - predicted_k, basis, chains)
+        decoded_k = predicted_k + residual
         if layer == 0:
             context, predictor = decoded_k, out.predict_v0
         else:
@@ -106,7 +113,8 @@ def fit_transforms(
         unit = max(float(np.sqrt(np.mean(np.square(v), dtype=np.float64))), _LEAST_RMS)
         basis = fit_basis(v - predicted_v, None, unit)
         out.decode_v[layer], out.step_v[layer] = basis.decode, basis.step
-        before_k, before_v = decoded_k, predicted_v + _rounded(v - predicted_v, basis)
+        out.rho_v[layer], residual = _coded(v - predicted_v, basis, chains)
+        before_k, before_v = decoded_k, predicted_v + residual
         on_layer(layer)
     return out
 
@@ -126,6 +134,8 @@ def _empty(n_layer: int, wk: int, wv: int) -> Transforms:
         f16(n_layer - 1, wk + wv + wk, wv),
         f16(n_layer, wk, wk),
         f16(n_layer, wv, wv),
+        f16(n_layer, wk),
+        f16(n_layer, wv),
         f32(n_layer),
         f32(n_layer),
     )
@@ -176,10 +186,9 @@ def fit_basis(residual: F32, weight: F64 | None, step: float) -> Basis:
     return Basis((decode / scale).astype(np.float16), float(np.float32(step * scale)))
 
 
-def _rounded(residual: F32, basis: Basis) -> F32:
-    """What a decoder gets of `residual` at quality 1."""
-    step = np.float32(basis.step)
-    decoded: F32 = (np.rint(residual @ forward_matrix(basis.decode) / step) * step) @ basis.decode.astype(
-        np.float32
-    )
-    return decoded
+def _coded(residual: F32, basis: Basis, chains: Chains) -> tuple[F16, F32]:
+    """rho, and what a decoder gets of `residual` at quality 1."""
+    c = residual @ forward_matrix(basis.decode)
+    rho = fit_rho(c, basis.step, chains)
+    decoded: F32 = code_chains(c, rho, basis.step, 0.0, chains).decoded @ basis.decode.astype(np.float32)
+    return rho, decoded

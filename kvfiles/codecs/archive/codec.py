@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -10,27 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.adapting import adapted, read_deltas, write_deltas
-from kvfiles.codecs.archive.entropy import base_classes
+from kvfiles.codecs.archive.adapting import adapted, learnt_tokens, read_deltas, write_deltas
+from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST, base_classes
+from kvfiles.codecs.archive.importance import document_fineness, layer_views
 from kvfiles.codecs.archive.tables import ArchiveTables
-from kvfiles.codecs.base import CHUNK_TOKENS, F16, Array, ChunkTarget, TensorShape, behind, chunk_starts
+from kvfiles.codecs.base import CHUNK_TOKENS, F16, Array, ChunkTarget, TensorShape, chunk_starts
 from kvfiles.errors import DecodeError
 from kvfiles.kernels import ArchiveChunk, ArchiveModel, Kernels, Placing
 from kvfiles.positions import RowRope
-from kvfiles.runtime.model import ModelShape
 
 U8 = NDArray[np.uint8]
+I8 = NDArray[np.int8]
 I64 = NDArray[np.int64]
 
-DEFAULT_SINKS = 4
-SINK_OCTAVES = 3
-"""The first tokens, which every token attends to, are coded with g / 2**SINK_OCTAVES."""
-TRADE = 0.0
-"""What a bit may cost in squared steps (lambda of the rate-distortion choice).
-
-Nothing: saved bits lost as much in Kullback-Leibler divergence as a larger step, because the errors of a dead
-zone agree over neighbouring tokens and do not average out under attention.
-"""
+VERSION = 3
+"""Of the streams."""
 MIN_LOG_G, MAX_LOG_G = -512, 768
 """g from 1/4 to 8."""
 
@@ -40,45 +35,54 @@ _LEARN_LEAST = 128
 
 
 class ArchiveCodec:
-    """`log_g` is log2 of the quality g in 1/256; the first `n_sink` tokens are coded eight times finer.
+    """`log_g` is log2 of the quality g in 1/256.
 
-    Document arrays: `sink`, the section of the first tokens, and `adapt`, the coded class corrections
-    (empty: none); each chunk has one section `<first token>/codes` (kvfiles.codecs.archive.reference).
+    Document array: `adapt`, the coded class corrections (empty: none); each chunk has one section
+    `<first token>/codes` (kvfiles.codecs.archive.reference).
     """
 
     name = "archive"
 
-    def __init__(self, kernels: Kernels, tables: ArchiveTables, *, log_g: int, n_sink: int) -> None:
-        if not (MIN_LOG_G <= log_g <= MAX_LOG_G and 0 <= n_sink <= CHUNK_TOKENS):
-            raise ValueError("quality or sinks out of range")
+    def __init__(self, kernels: Kernels, tables: ArchiveTables, *, log_g: int) -> None:
+        if not MIN_LOG_G <= log_g <= MAX_LOG_G:
+            raise ValueError("quality out of range")
         self._kernels, self.tables = kernels, tables
-        self.log_g, self.n_sink = log_g, n_sink
+        self.log_g = log_g
         self._base = base_classes(tables, log_g)
-        self._sink_base = base_classes(tables, log_g - 256 * SINK_OCTAVES)
+        self._views = functools.cache(lambda: layer_views(tables))
 
     def params(self) -> dict[str, int | str]:
-        return {"log_g": self.log_g, "n_sink": self.n_sink, "tables": self.tables.id}
+        return {
+            "version": VERSION,
+            "log_g": self.log_g,
+            "tables": self.tables.id,
+        }
 
     def bits_per_value(self, n_tokens: int, k_width: int, v_width: int) -> float:
         """An estimate: the entropy of every component's class; documents differ by tens of percent."""
-        n_sink = min(self.n_sink, n_tokens)
-        coded = _entropies(self.tables)
-        bits = coded[self._base].mean() * (n_tokens - n_sink) + coded[self._sink_base].mean() * n_sink
-        return float(bits) / n_tokens
+        coded, width = _entropies(self.tables), k_width + v_width
+        of_fineness = len(self.tables.groups) * coded[self.tables.fineness_class] / width
+        by_fineness = coded[self._base].mean((1, 2))
+        usual = float((by_fineness * _shares(self.tables)).sum())
+        return usual + float(of_fineness + (by_fineness[-1] - usual) / n_tokens)
 
     def encode(self, k: Sequence[F16], v: Sequence[F16], stored: RowRope, pool: Executor) -> dict[str, Array]:
-        coding = _Coding(self._kernels, self._kernels.archive_model(self.tables, encoding=True), k, v, stored)
+        coding = _Coding(
+            self._kernels,
+            self._kernels.archive_model(self.tables, encoding=True),
+            k,
+            v,
+            stored,
+            document_fineness(self.tables, self._views(), k, v, stored, pool),
+        )
         n = len(k[0])
-        n_sink = min(self.n_sink, n)
-        runs = {row0: (max(row0, n_sink), min(row0 + CHUNK_TOKENS, n)) for row0 in chunk_starts(n)}
         scale = _scale(self.log_g)
-        of_sink = _scale(self.log_g - 256 * SINK_OCTAVES)
-        sink = pool.submit(coding.section, 0, n_sink, self._sink_base, of_sink)
 
         def coded(row0: int, base: U8) -> _Coded:
-            return coding.section(*runs[row0], base, scale)
+            return coding.section(row0, min(row0 + CHUNK_TOKENS, n), base, scale)
 
-        learnt = [row0 for row0 in runs if runs[row0][1] > runs[row0][0]][:_LEARN_CHUNKS]
+        starts = list(chunk_starts(n))
+        learnt = starts[:_LEARN_CHUNKS]
         first = dict(zip(learnt, pool.map(lambda row0: coded(row0, self._base), learnt), strict=True))
         base, adapt = self._learn(list(first.values()), n)
         if adapt is not None:
@@ -89,13 +93,10 @@ class ArchiveCodec:
                 first = again
             else:
                 base, adapt = self._base, None
-        rest = [row0 for row0 in runs if row0 not in first]
+        rest = [row0 for row0 in starts if row0 not in first]
         done = first | dict(zip(rest, pool.map(lambda row0: coded(row0, base), rest), strict=True))
-        arrays: dict[str, Array] = {
-            "adapt": np.empty(0, np.uint8) if adapt is None else adapt,
-            "sink": sink.result().section,
-        }
-        return arrays | {f"{row0}/codes": done[row0].section for row0 in runs}
+        arrays: dict[str, Array] = {"adapt": np.empty(0, np.uint8) if adapt is None else adapt}
+        return arrays | {f"{row0}/codes": done[row0].section for row0 in starts}
 
     def _learn(self, coded: Sequence[_Coded], n: int) -> tuple[U8, U8 | None]:
         """The document's classes and their corrections, coded; None where there is too little to learn."""
@@ -103,37 +104,23 @@ class ArchiveCodec:
         if n < _LEARN_LEAST or n_learnt < _LEARN_LEAST:
             return self._base, None
         magnitudes: I64 = np.sum([part.magnitudes for part in coded], axis=0)
-        deltas = adapted(self._base, magnitudes, n_learnt)
+        fineness = np.concatenate([part.fineness for part in coded], axis=-1)
+        deltas = adapted(self._base, magnitudes, learnt_tokens(self.tables, fineness))
         base, stream = write_deltas(self.tables, self._base, deltas)
         return base, stream
 
     def document_names(self) -> list[str]:
-        return ["adapt", "sink"]
+        return ["adapt"]
 
     def decoder(self, arrays: Mapping[str, Array], shape: TensorShape) -> ArchiveDecoder:
         found = (shape.n_layer, shape.k_width, shape.v_width)
         own = self.tables.shape
         if found != (own.n_layer, own.k_width, own.v_width):
             raise ValueError("the calibration is for another shape")
-        adapt, sink = _bytes(arrays, "adapt"), _bytes(arrays, "sink")
-        return ArchiveDecoder(
-            self._kernels.archive_model(self.tables, encoding=False),
-            own,
-            _Quality(
-                read_deltas(self.tables, self._base, adapt) if len(adapt) else self._base, _scale(self.log_g)
-            ),
-            _Quality(self._sink_base, _scale(self.log_g - 256 * SINK_OCTAVES)),
-            sink,
-            min(self.n_sink, shape.n_tokens),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Quality:
-    """Classes (L, k_width + v_width) u8 and g."""
-
-    base: U8
-    scale: float
+        adapt = _bytes(arrays, "adapt")
+        base = read_deltas(self.tables, self._base, adapt) if len(adapt) else self._base
+        model = self._kernels.archive_model(self.tables, encoding=False)
+        return ArchiveDecoder(model, base, _scale(self.log_g))
 
 
 class ArchiveDecoder:
@@ -141,45 +128,27 @@ class ArchiveDecoder:
 
     whole_chunks = True
 
-    def __init__(
-        self,
-        model: ArchiveModel,
-        shape: ModelShape,
-        quality: _Quality,
-        of_sink: _Quality,
-        sink: U8,
-        n_sink: int,
-    ) -> None:
-        self._model, self._shape = model, shape
-        self._quality, self._of_sink = quality, of_sink
-        self._sink, self._n_sink = sink, n_sink
+    def __init__(self, model: ArchiveModel, base: U8, scale: float) -> None:
+        self._model, self._base, self._scale = model, base, scale
 
     def chunk_names(self, row0: int) -> list[str]:
         return [f"{row0}/codes"]
 
     def decode(self, arrays: Mapping[str, Array], chunk: ChunkTarget, placing: Placing) -> None:
-        n = chunk.row1 - chunk.row0
-        n_sink = max(0, min(self._n_sink, chunk.row1) - chunk.row0)
         section = _bytes(arrays, f"{chunk.row0}/codes")
-        if n_sink:
-            if chunk.row0:
-                raise ValueError("the first tokens are not in the first chunk")
-            coded = ArchiveChunk(self._sink, n_sink, self._of_sink.base, self._of_sink.scale)
-            placing.decode_archive(self._model, coded, chunk.target.rows(0, n_sink), chunk.k, chunk.v)
-        if n_sink < n:
-            k = behind(chunk.k, n_sink, self._shape.k_width)
-            v = behind(chunk.v, n_sink, self._shape.v_width)
-            coded = ArchiveChunk(section, n - n_sink, self._quality.base, self._quality.scale)
-            placing.decode_archive(self._model, coded, chunk.target.rows(n_sink, n), k, v)
-        elif len(section):
-            raise ValueError("streams without tokens")
+        coded = ArchiveChunk(section, chunk.row1 - chunk.row0, self._base, self._scale)
+        placing.decode_archive(self._model, coded, chunk.target, chunk.k, chunk.v)
 
 
 @dataclass(frozen=True, slots=True)
 class _Coded:
     section: U8
     magnitudes: I64
-    n_rows: int
+    fineness: I8
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.fineness.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,20 +160,20 @@ class _Coding:
     k: Sequence[F16]
     v: Sequence[F16]
     stored: RowRope
+    fineness: I8
 
     def section(self, row: int, stop: int, base: U8, scale: float) -> _Coded:
         """The tokens row .. stop-1 coded; raises DecodeError for numbers that cannot be."""
-        if stop <= row:
-            return _Coded(np.empty(0, np.uint8), np.zeros(base.shape, np.int64), 0)
         k, v = (np.stack([layer[row:stop] for layer in layers]) for layers in (self.k, self.v))
         undo = self.stored.rows(row, stop).inverse()
-        coded = self.kernels.encode_archive(self.model, k, v, undo, base, scale, TRADE)
+        fineness = self.fineness[:, :, row:stop]
+        coded = self.kernels.encode_archive(self.model, k, v, undo, base, scale, fineness)
         if coded is None:
             raise DecodeError(
                 "the model's cache holds numbers that are not finite or too large for the archive codec",
                 remedy="read the document again, or with another codec",
             )
-        return _Coded(coded[0], coded[1], stop - row)
+        return _Coded(coded[0], coded[1], fineness)
 
 
 def log_quality(g: float) -> int:
@@ -216,6 +185,14 @@ def log_quality(g: float) -> int:
 
 def _scale(log_g: int) -> float:
     return float(np.float32(2.0 ** (log_g / 256)))
+
+
+def _shares(tables: ArchiveTables) -> NDArray[np.float64]:
+    """(N_FINENESS,): how many tokens have each fineness, going by the class that codes it."""
+    fineness = np.arange(LOWEST, HIGHEST + 1)
+    symbols = np.where(fineness > 0, 2 * fineness - 1, -2 * fineness)
+    shares: NDArray[np.float64] = tables.freq[tables.fineness_class, symbols].astype(np.float64)
+    return shares / max(float(shares.sum()), 1.0)
 
 
 def _entropies(tables: ArchiveTables) -> NDArray[np.float64]:

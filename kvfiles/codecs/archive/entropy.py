@@ -2,7 +2,8 @@
 
 Everything is in integers, so that every machine reads the same symbols.  The coefficients of one token in one
 tensor of one layer come in blocks of BLOCK components, in the order of descending variance.  The class of a
-component is base + shift: `base` from the calibration (and the document's corrections), `shift` from how
+component is base + shift: `base` from the calibration (and the document's corrections) for the fineness of
+the token, which stands before the coefficients of K in the stream, n integers in one class; `shift` from how
 large the coefficients of the blocks before it were, compared with what their classes lead to expect.
 `prior`, one number a token that begins with 0, is the shift of the first block; all blocks of a tensor give
 the prior of the next tensor.
@@ -37,6 +38,9 @@ MAX_SHIFT = 8
 MAX_Q = 32767
 BASE_OFFSET = 25
 """The class of components whose mean magnitude is 1 is BASE_OFFSET; a class is half an octave."""
+LOWEST, HIGHEST = -2, 5
+"""The fineness of a token in one layer of a group, in half octaves, is in this range."""
+N_FINENESS = HIGHEST - LOWEST + 1
 ADAPT_LIMIT = 6
 
 _FLOOR = 1 << 16
@@ -84,9 +88,15 @@ class StreamError(ValueError):
 
 
 def base_classes(tables: ArchiveTables, log_g: int) -> U8:
-    """Classes at quality 2**(log_g/256): (L, k_width + v_width) u8, group by group K and V."""
-    parts = [at_level(base, tables.levels, log_g) for g in tables.groups for base in (g.base_k, g.base_v)]
-    return np.concatenate(parts, axis=1)
+    """Classes at quality 2**(log_g/256): (N_FINENESS, L, k_width + v_width) u8, group by group K and V, for
+    tokens of every fineness from LOWEST on."""
+    of_group = [base for group in tables.groups for base in (group.base_k, group.base_v)]
+    return np.stack(
+        [
+            np.concatenate([at_level(base, tables.levels, log_g - 128 * fineness) for base in of_group], 1)
+            for fineness in range(LOWEST, HIGHEST + 1)
+        ]
+    )
 
 
 def at_level(base: NDArray[np.int16], levels: NDArray[np.int16], log_g: int) -> U8:
@@ -118,14 +128,17 @@ def block_sums(q: NDArray[Any]) -> I64:
 
 
 def expected_before(base: U8, expected: U16) -> I64:
-    """(n_block + 1,): what is expected of all blocks before each, and of all of them, 2048 included."""
-    each = np.pad(expected[np.minimum(base, N_CLASS - 1)].astype(np.int64), (0, -len(base) % BLOCK))
-    total: I64 = np.concatenate([[0], np.cumsum(each.reshape(-1, BLOCK).sum(1))]) + 2048
+    """(..., n_block + 1) for classes (..., w): what is expected of all blocks before each, and of all of
+    them, 2048 included."""
+    each = expected[np.minimum(base, N_CLASS - 1)].astype(np.int64)
+    sums = np.add.reduceat(each, np.arange(0, base.shape[-1], BLOCK), axis=-1)
+    total: I64 = np.concatenate([np.zeros_like(sums[..., :1]), np.cumsum(sums, -1)], -1) + 2048
     return total
 
 
 def classes_of(q: NDArray[Any], base: U8, expected: U16, prior: I64) -> tuple[U8, I64]:
-    """Classes (n, w) of the coefficients `q` (n, w) of one tensor of one layer, and the next `prior` (n,)."""
+    """Classes (n, w) of the coefficients `q` (n, w) of one tensor of one layer, and the next `prior` (n,);
+    `base` (w,) or, where tokens differ, (n, w)."""
     sums, ahead = block_sums(q), expected_before(base, expected)
     seen = np.concatenate([np.zeros((len(q), 1), np.int64), np.cumsum(sums, 1)], axis=1)
     seen = seen + PRIOR_WEIGHTS[prior + MAX_SHIFT][:, None]

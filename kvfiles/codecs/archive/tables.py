@@ -3,11 +3,16 @@
 A group is a run of whole KV heads, at most 256 values of K and of V wide.  For layer l of a group, with
 decoded values marked by ^ and all K before RoPE, everything without its mean:
 
-    K^[l] = [K^[l-1] V^[l-1]] @ predict_k[l-1] + (rec(q) * step_k[l] * g) @ decode_k[l]
-    V^[l] = [K^[l] V^[l-1] K^[l-1]] @ predict_v[l-1] + (rec(q) * step_v[l] * g) @ decode_v[l]
+    K^[l] = [K^[l-1] V^[l-1]] @ predict_k[l-1] + c^k[l] @ decode_k[l]
+    V^[l] = [K^[l] V^[l-1] K^[l-1]] @ predict_v[l-1] + c^v[l] @ decode_v[l]
 
-Layer 0 has no prediction of K, and predicts V by K^[0] @ predict_v0.  g is the quality of a file, and
-rec(q) = sign(q) * (|q| - shrink) for q != 0.
+Layer 0 has no prediction of K, and predicts V by K^[0] @ predict_v0.  The coefficients of token t continue
+those of the token before, each its own (0 at the first token of a section), K and V alike:
+
+    c^[l, t] = rho[l] * c^[l, t-1] + rec(q[l, t]) * step[l] * g * 2^(-fineness[l, t] / 2)
+
+g is the quality of a file, and rec(q) = sign(q) * (|q| - shrink) for q != 0.  Tokens
+that attention is likely to look at have finer steps (`importance`).
 
 The file is a container (`kvfiles.container`) whose every section is checksummed; `ArchiveTables.id` names
 the content in the header of each `.kv` file that was coded with it.
@@ -29,12 +34,14 @@ from kvfiles.container import Container, write_container
 from kvfiles.errors import CalibrationCorrupt, CalibrationMissing, SnapshotError
 from kvfiles.runtime.model import ModelShape
 
-VERSION = 1
+VERSION = 3
 KIND = "archive-tables"
 MAX_GROUP_WIDTH = 256
 MAX_LAYERS = 1024
 MAX_WIDTH = 16384
 MAX_LEVELS = 64
+MAX_RHO = 0.9
+"""Largest |rho|: an error in a coefficient, as of rounding in f32, fades from token to token."""
 
 N_CLASS = 64
 N_SYMBOL = 32
@@ -44,6 +51,9 @@ FREQUENCY_BITS = 12
 """The frequencies of a class sum to 2**FREQUENCY_BITS."""
 MAX_MAGNITUDE = 12
 """Magnitudes count at most this much in contexts."""
+N_SCALAR = 7
+"""Features of a token beside its K that tell how much attention it gets (`importance`)."""
+MAX_ATTEND = 1e4
 
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
@@ -56,9 +66,10 @@ class GroupTables:
     """The transforms of one group; L layers, widths wk and wv.
 
     mean_k (L, wk), mean_v (L, wv) f32, K before RoPE; predict_k (L-1, wk+wv, wk), predict_v0 (wk, wv),
-    predict_v (L-1, wk+wv+wk, wv), decode_k (L, wk, wk), decode_v (L, wv, wv) f16; step_k, step_v (L,) f32;
-    base_k (n_level, L, wk), base_v (n_level, L, wv) i16: 512 * log2 of the mean magnitude of the quantised
-    coefficients at each of the `levels` of quality.
+    predict_v (L-1, wk+wv+wk, wv), decode_k (L, wk, wk), decode_v (L, wv, wv), rho_k (L, wk), rho_v (L, wv)
+    f16; step_k, step_v (L,) f32; base_k (n_level, L, wk), base_v (n_level, L, wv) i16: 512 * log2 of the mean
+    magnitude of the quantised coefficients at each of the `levels` of quality; attend (L, 7 + wk) f32: the
+    weights of `importance`.
     """
 
     k_width: int
@@ -70,10 +81,13 @@ class GroupTables:
     predict_v: F16
     decode_k: F16
     decode_v: F16
+    rho_k: F16
+    rho_v: F16
     step_k: F32
     step_v: F32
     base_k: I16
     base_v: I16
+    attend: F32
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array under its field's name."""
@@ -90,10 +104,13 @@ def _forms(n_layer: int, wk: int, wv: int, n_level: int) -> dict[str, tuple[type
         "predict_v": (np.float16, (n_layer - 1, wk + wv + wk, wv)),
         "decode_k": (np.float16, (n_layer, wk, wk)),
         "decode_v": (np.float16, (n_layer, wv, wv)),
+        "rho_k": (np.float16, (n_layer, wk)),
+        "rho_v": (np.float16, (n_layer, wv)),
         "step_k": (np.float32, (n_layer,)),
         "step_v": (np.float32, (n_layer,)),
         "base_k": (np.int16, (n_level, n_layer, wk)),
         "base_v": (np.int16, (n_level, n_layer, wv)),
+        "attend": (np.float32, (n_layer, N_SCALAR + wk)),
     }
 
 
@@ -104,8 +121,9 @@ class ArchiveTables:
     `model` is the fingerprint of the GGUF; `levels` (n_level,) i16 are log2 of the qualities that were
     measured, in 1/256, ascending; `freq` (64, 32) u16 the frequencies of the symbols of every class, each
     sums to 4096 and ESCAPE has at least 1; `expected` (64,) u16 the mean of min(|q|, 12) in a class, in
-    1/256; `delta_class` the class that codes a document's class corrections; `shrink` how much nearer to zero
-    a value is restored; `texts` a hash of what was read, `n_tokens` tokens of it.  `id` is a hash of it all.
+    1/256; `delta_class` the class that codes a document's class corrections, `fineness_class` that of the
+    fineness of its tokens; `shrink` how much nearer to zero a value is restored; `texts` a hash of what was
+    read, `n_tokens` tokens of it.  `id` is a hash of it all.
     """
 
     model: str
@@ -115,6 +133,7 @@ class ArchiveTables:
     freq: U16
     expected: U16
     delta_class: int
+    fineness_class: int
     shrink: float
     n_tokens: int
     texts: str
@@ -229,6 +248,7 @@ def _read(container: Container) -> ArchiveTables:
         freq=_array(container, "freq", np.uint16, (N_CLASS, N_SYMBOL)),
         expected=_array(container, "expected", np.uint16, (N_CLASS,)),
         delta_class=int(meta["delta_class"]),
+        fineness_class=int(meta["fineness_class"]),
         shrink=float(meta["shrink"]),
         n_tokens=int(meta["n_tokens"]),
         texts=str(meta["texts"]),
@@ -264,6 +284,7 @@ def _meta(tables: ArchiveTables) -> dict[str, Any]:
         "shape": [shape.n_layer, shape.n_kv_head, shape.k_head_dim, shape.v_head_dim],
         "groups": [[group.k_width, group.v_width] for group in tables.groups],
         "delta_class": tables.delta_class,
+        "fineness_class": tables.fineness_class,
         "shrink": tables.shrink,
         "n_tokens": tables.n_tokens,
         "texts": tables.texts,
@@ -315,7 +336,9 @@ def _check(tables: ArchiveTables) -> None:
         raise ValueError("a frequency leaves no room")
     if expected.dtype != np.uint16 or expected.shape != (N_CLASS,) or expected.max() > 256 * MAX_MAGNITUDE:
         raise ValueError("expected magnitudes make no sense")
-    if not 0 <= tables.delta_class < N_CLASS or not 0.0 <= tables.shrink <= 0.5:
+    if not (0 <= tables.delta_class < N_CLASS and 0 <= tables.fineness_class < N_CLASS):
+        raise ValueError("parameters make no sense")
+    if not 0.0 <= tables.shrink <= 0.5:
         raise ValueError("parameters make no sense")
 
 
@@ -331,3 +354,8 @@ def _check_group(group: GroupTables, n_layer: int, n_level: int) -> None:
     for step in (group.step_k, group.step_v):
         if not ((step > 1e-9) & (step < 1e9)).all():
             raise ValueError("steps out of range")
+    for rho in (group.rho_k, group.rho_v):
+        if not (np.abs(rho.astype(np.float32)) <= MAX_RHO).all():
+            raise ValueError("rho out of range")
+    if not (np.abs(group.attend) <= MAX_ATTEND).all():
+        raise ValueError("weights of attention out of range")

@@ -7,10 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.tables import ESCAPE, N_CLASS, N_SYMBOL, ArchiveTables, GroupTables, group_heads
+from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST
+from kvfiles.codecs.archive.tables import (
+    ESCAPE,
+    N_CLASS,
+    N_SCALAR,
+    N_SYMBOL,
+    ArchiveTables,
+    GroupTables,
+    group_heads,
+)
+from kvfiles.kernels import NativeKernels, available
 from kvfiles.runtime.model import ModelShape
 
 LEVELS = np.array([-256, 0, 256], np.int16)
+
+
+def natives() -> list[NativeKernels]:
+    """Every compiled implementation that this machine can run, fastest first, none with tables arranged."""
+    return [kernels for kernels in available() if isinstance(kernels, NativeKernels)]
 
 
 def frequencies() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -33,7 +48,7 @@ def frequencies() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 def make_tables(
     n_layer: int = 3, n_head: int = 2, k_dim: int = 16, v_dim: int = 16, seed: int = 0, shrink: float = 0.1
 ) -> ArchiveTables:
-    """Random but well-behaved transforms: predictions that shrink, nearly orthogonal KLTs."""
+    """Random but well-behaved transforms: predictions that shrink, nearly orthogonal KLTs, any rho."""
     rng = np.random.default_rng(seed)
     shape = ModelShape(n_layer, n_head, k_dim, v_dim)
     groups = []
@@ -43,7 +58,7 @@ def make_tables(
     freq, expected = frequencies()
     return ArchiveTables(
         model="0" * 64, shape=shape, groups=tuple(groups), levels=LEVELS, freq=freq, expected=expected,
-        delta_class=24, shrink=shrink, n_tokens=1000, texts="t",
+        delta_class=24, fineness_class=26, shrink=shrink, n_tokens=1000, texts="t",
     )  # fmt: skip
 
 
@@ -71,7 +86,21 @@ def _group(rng: np.random.Generator, n_layer: int, wk: int, wv: int) -> GroupTab
         step_k=rng.uniform(0.4, 0.6, n_layer).astype(np.float32),
         step_v=rng.uniform(0.4, 0.6, n_layer).astype(np.float32),
         base_k=bases(wk), base_v=bases(wv),
+        rho_k=rng.uniform(-0.89, 0.89, (n_layer, wk)).astype(np.float16),
+        rho_v=rng.uniform(-0.89, 0.89, (n_layer, wv)).astype(np.float16),
+        attend=(rng.normal(size=(n_layer, N_SCALAR + wk)) * 0.1).astype(np.float32),
     )  # fmt: skip
+
+
+def make_fineness(tables: ArchiveTables, n: int, seed: int = 2) -> NDArray[np.int8]:
+    """(n_group, L, n): every one there is."""
+    size = (len(tables.groups), tables.shape.n_layer, n)
+    return np.random.default_rng(seed).integers(LOWEST, HIGHEST + 1, size, dtype=np.int8)
+
+
+def even(tables: ArchiveTables, n: int) -> NDArray[np.int8]:
+    """(n_group, L, n): no token finer than another."""
+    return np.zeros((len(tables.groups), tables.shape.n_layer, n), np.int8)
 
 
 def make_rows(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from archive_samples import make_rows, make_tables
+from archive_samples import even, make_fineness, make_rows, make_tables, natives
+from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.entropy import base_classes
-from kvfiles.codecs.archive.reference import decode_section
+from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST, Encoder, base_classes, classes_of
+from kvfiles.codecs.archive.reference import LEARNT_UP_TO, decode_section
 from kvfiles.codecs.archive.tables import ArchiveTables
+from kvfiles.codecs.base import CHUNK_TOKENS
 from kvfiles.codecs.reference import NumpyKernels, quantise_q8, rotate_rows
-from kvfiles.kernels import ArchiveChunk, Kernels, NativeKernels, RowTarget, available
+from kvfiles.kernels import ArchiveChunk, Kernels, RowTarget, available
 from kvfiles.positions import RopeTables, RowRope
 from kvfiles.rope import RopeSpec
 
-NATIVE = [kernels for kernels in available() if isinstance(kernels, NativeKernels)]
-TRADE = 0.12
+NATIVE = [kernels.name for kernels in natives()]
+compiled = pytest.mark.skipif(not NATIVE, reason="nothing was compiled on this machine")
 SHAPES = {
     "one group": {},
     "several groups, odd blocks": {"n_layer": 2, "n_head": 7, "k_dim": 72, "v_dim": 72},
@@ -34,11 +38,19 @@ def upright(tables: ArchiveTables, n: int) -> RowRope:
     )
 
 
-def coded(kernels: Kernels, tables: ArchiveTables, n: int, log_g: int = 20) -> tuple[ArchiveChunk, Any]:
+def coded(
+    kernels: Kernels,
+    tables: ArchiveTables,
+    n: int,
+    log_g: int = 20,
+    fineness: NDArray[np.int8] | None = None,
+) -> tuple[ArchiveChunk, Any]:
+    """A chunk, and its magnitudes; every `fineness` unless told."""
     model = kernels.archive_model(tables, encoding=True)
     k, v = make_rows(tables, n)
     base, scale = base_classes(tables, log_g), float(np.float32(2 ** (log_g / 256)))
-    found = kernels.encode_archive(model, k, v, upright(tables, n), base, scale, TRADE)
+    fine = make_fineness(tables, n) if fineness is None else fineness
+    found = kernels.encode_archive(model, k, v, upright(tables, n), base, scale, fine)
     assert found is not None
     return ArchiveChunk(found[0], n, base, scale), found[1]
 
@@ -69,28 +81,76 @@ def test_every_implementation_reads_every_other(kernels: Kernels, shape: dict[st
             assert np.abs(got - exact).max() <= np.abs(exact).max() / 1000
 
 
+@compiled
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("n", [1, 2, 25])
+def test_what_was_decoded_is_written_again(shape: dict[str, int], n: int) -> None:
+    """Decoded rows have coefficients far from the edges of rounding: all encoders write the same bytes."""
+    tables = make_tables(**shape)
+    numpy = NumpyKernels()
+    first, _ = coded(numpy, tables, n)
+    k, v = (
+        rows.astype(np.float16) for rows in decode_section(tables, first.section, first.base, first.scale, n)
+    )
+    for kernels in (numpy, *natives()):
+        model = kernels.archive_model(tables, encoding=True)
+        again = kernels.encode_archive(
+            model, k, v, upright(tables, n), first.base, first.scale, make_fineness(tables, n)
+        )
+        assert again is not None
+        assert bytes(again[0]) == bytes(first.section)
+
+
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_encoders_choose_alike(shape: dict[str, int]) -> None:
     """Not bit for bit: a coefficient on the edge may fall to either side."""
     tables = make_tables(**shape)
     _, want = coded(NumpyKernels(), tables, 25)
-    for kernels in NATIVE:
+    for kernels in natives():
         _, got = coded(kernels, tables, 25)
         assert np.abs(got - want).sum() <= 0.02 * want.sum()
 
 
 def test_the_error_is_that_of_the_step(kernels: Kernels) -> None:
-    """With orthogonal transforms the mean square error is near step^2/12 and below that of dead zones."""
+    """With orthogonal transforms the mean square error is near step^2/12."""
     tables = make_tables()
     k, v = make_rows(tables, 40)
-    chunk, magnitudes = coded(kernels, tables, 40)
-    assert magnitudes.shape == chunk.base.shape
+    chunk, magnitudes = coded(kernels, tables, 40, fineness=even(tables, 40))
+    assert magnitudes.shape == chunk.base.shape[1:]
     for got, want in zip(decoded(kernels, tables, chunk), (k, v), strict=True):
         error = (got.astype(np.float64) - want).std()
         assert 0.5 * 0.5 / np.sqrt(12) < error < 1.6 * 0.5 / np.sqrt(12) * chunk.scale
 
 
-@pytest.mark.skipif(not NATIVE, reason="nothing was compiled on this machine")
+@pytest.mark.parametrize("fine", range(LOWEST, HIGHEST + 1))
+def test_each_token_has_the_error_of_its_own_fineness(kernels: Kernels, fine: int) -> None:
+    """One token in two: its error is that of step * 2**(-fineness / 2), of the others nothing changes."""
+    tables = make_tables(n_layer=1)
+    n = 40
+    fineness = even(tables, n)
+    fineness[..., ::2] = fine
+    rows = make_rows(tables, n)
+    chunk, _ = coded(kernels, tables, n, 0, fineness)
+    group = tables.groups[0]
+    for got, want, step in zip(
+        decoded(kernels, tables, chunk), rows, (group.step_k, group.step_v), strict=True
+    ):
+        error = got.astype(np.float64) - want
+        for rows_of, factor in ((error[0, ::2], 2 ** (-fine / 2)), (error[0, 1::2], 1.0)):
+            usual = factor * step[0] / np.sqrt(12)
+            assert 0.4 * usual < rows_of.std() < 1.3 * usual + 2e-3  # small coefficients, and f16
+
+
+def test_the_definition_and_the_kernels_know_what_is_learnt_from(kernels: Kernels) -> None:
+    """Sinks are left out of the magnitudes."""
+    tables = make_tables()
+    fineness = np.full_like(even(tables, 6), HIGHEST)
+    assert not coded(kernels, tables, 6, fineness=fineness)[1].any()
+    fineness[..., 3] = LEARNT_UP_TO
+    assert coded(kernels, tables, 6, fineness=fineness)[1].any()
+
+
+@compiled
 def test_drift_between_instruction_sets_stays_far_below_f16() -> None:
     """After 28 layers of closed-loop prediction.
 
@@ -98,20 +158,76 @@ def test_drift_between_instruction_sets_stays_far_below_f16() -> None:
     proportion: the mean difference of rounded values is that of the exact ones.
     """
     tables = make_tables(n_layer=28, n_head=2, k_dim=64, v_dim=64)
-    chunk, _ = coded(NATIVE[0], tables, 48)
+    chunk, _ = coded(natives()[0], tables, 48)
     exact = decode_section(tables, chunk.section, chunk.base, chunk.scale, 48)
     rounded = [rows.astype(np.float16).astype(np.float64) for rows in exact]
-    for kernels in NATIVE:
+    for kernels in natives():
         for got, want in zip(decoded(kernels, tables, chunk), rounded, strict=True):
             for layer in range(28):
                 drift = np.abs(got[layer] - want[layer]).mean()
                 assert drift < 1e-4 * np.sqrt((want[layer] ** 2).mean())
 
 
-@pytest.mark.skipif(not {"avx512", "avx2"} <= {k.name for k in NATIVE}, reason="needs AVX-512")
+def with_rho(tables: ArchiveTables, of: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> ArchiveTables:
+    """The same tables with rho = of(component)."""
+    groups = []
+    for group in tables.groups:
+        rho = {
+            name: np.tile(of(np.arange(width)), (tables.shape.n_layer, 1)).astype(np.float16)
+            for name, width in (("rho_k", group.k_width), ("rho_v", group.v_width))
+        }
+        groups.append(replace(group, **rho))
+    return replace(tables, groups=tuple(groups))
+
+
+@compiled
+def test_drift_along_the_tokens_of_a_chunk_stays_as_small() -> None:
+    """Every coefficient is carried on by 0.9, with either sign, over a whole chunk: as `test_drift...`."""
+    tables = with_rho(make_tables(n_layer=3, n_head=2, k_dim=32, v_dim=32), lambda j: 0.9 * (-1.0) ** j)
+    chunk, _ = coded(natives()[0], tables, CHUNK_TOKENS)
+    exact = decode_section(tables, chunk.section, chunk.base, chunk.scale, CHUNK_TOKENS)
+    for kernels in natives():
+        for got, rows in zip(decoded(kernels, tables, chunk), exact, strict=True):
+            want = rows.astype(np.float16).astype(np.float64)
+            drift = np.abs(got - want).mean((0, 2))
+            assert drift[:32].mean() < 1e-4 * np.sqrt((want**2).mean())
+            assert drift[-32:].mean() < 1e-4 * np.sqrt((want**2).mean())
+
+
+def test_what_is_not_told_again_fades(kernels: Kernels) -> None:
+    """Only the first token has symbols: token t decodes to rho^t of it, at last to the mean alone."""
+    tables = with_rho(make_tables(n_layer=1, shrink=0.25), lambda j: np.linspace(-0.9, 0.9, len(j)))
+    group = tables.groups[0]
+    tables = replace(tables, groups=(replace(group, predict_v0=np.zeros_like(group.predict_v0)),))
+    n, width = CHUNK_TOKENS, group.k_width
+    q = np.zeros((2, n, width), np.int64)
+    q[:, 0] = np.random.default_rng(0).integers(-30, 31, (2, width))
+    base, writer, prior = base_classes(tables, 0), Encoder(tables.freq), np.zeros(n, np.int64)
+    writer.tensor(np.zeros((1, n), np.int64), np.full((1, n), tables.fineness_class, np.uint8))
+    even_base = base[-LOWEST, 0]
+    for tensor, classes_at in zip(q, (even_base[:width], even_base[width:]), strict=True):
+        classes, prior = classes_of(tensor, classes_at, tables.expected, prior)
+        writer.tensor(tensor, classes)
+    stream = writer.stream().view(np.uint8)
+    head = np.array([len(stream) // 2 - 32], "<u4").view(np.uint8)
+    got = decoded(kernels, tables, ArchiveChunk(np.concatenate([head, stream]), n, base, 1.0))
+    group = tables.groups[0]
+    sides = (
+        (group.rho_k, group.step_k, group.decode_k, group.mean_k),
+        (group.rho_v, group.step_v, group.decode_v, group.mean_v),
+    )
+    for rows, first, (rho, step, decode, mean) in zip(got, q[:, 0], sides, strict=True):
+        start = (first - 0.25 * np.sign(first)) * float(step[0])
+        faded = rho[0].astype(np.float64) ** np.arange(n)[:, None]
+        want = (start * faded) @ decode[0].astype(np.float64) + mean[0]
+        np.testing.assert_allclose(rows[0], want, atol=2e-3 * np.abs(want).max())
+        np.testing.assert_array_equal(rows[0, -1], mean[0].astype(np.float16))
+
+
+@pytest.mark.skipif(not {"avx512", "avx2"} <= set(NATIVE), reason="needs AVX-512")
 def test_fused_multiply_add_gives_the_same_bits() -> None:
     tables = make_tables(n_layer=6, n_head=3, k_dim=80, v_dim=80)
-    wide, narrow = (k for k in NATIVE if k.name in ("avx512", "avx2"))
+    wide, narrow = (k for k in natives() if k.name in ("avx512", "avx2"))
     chunk, _ = coded(wide, tables, 33)
     assert bytes(coded(narrow, tables, 33)[0].section) == bytes(chunk.section)
     for a, b in zip(decoded(wide, tables, chunk), decoded(narrow, tables, chunk), strict=True):
@@ -153,7 +269,7 @@ def test_rows_that_cannot_be_coded(kernels: Kernels, value: float) -> None:
     k, v = make_rows(tables, 3)
     v[1, 2, 5] = value
     model, base = kernels.archive_model(tables, encoding=True), base_classes(tables, 0)
-    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1.0, TRADE) is None
+    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1.0, even(tables, 3)) is None
 
 
 def test_a_quality_too_fine_for_the_format(kernels: Kernels) -> None:
@@ -161,5 +277,5 @@ def test_a_quality_too_fine_for_the_format(kernels: Kernels) -> None:
     tables = make_tables()
     k, v = make_rows(tables, 3)
     model, base = kernels.archive_model(tables, encoding=True), base_classes(tables, 0)
-    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1e-2, TRADE) is not None
-    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1e-5, TRADE) is None
+    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1e-2, even(tables, 3)) is not None
+    assert kernels.encode_archive(model, k, v, upright(tables, 3), base, 1e-5, even(tables, 3)) is None

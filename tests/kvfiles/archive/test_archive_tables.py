@@ -46,6 +46,7 @@ def test_the_id_names_every_number(tables: ArchiveTables) -> None:
         replace(tables, shrink=tables.shrink / 2),
         replace(tables, expected=tables.expected // 2),
         replace(tables, delta_class=tables.delta_class + 1),
+        replace(tables, fineness_class=tables.fineness_class + 1),
         *(
             replace(tables, groups=(replace(group, **{name: array[::-1].copy()}), *tables.groups[1:]))
             for name, array in group.arrays().items()
@@ -101,6 +102,12 @@ def changed(array: Any, value: float) -> Any:
         lambda t: with_group(t, step_k=changed(t.groups[0].step_k, 0.0)),
         lambda t: with_group(t, step_v=changed(t.groups[0].step_v, -1.0)),
         lambda t: with_group(t, predict_k=t.groups[0].predict_k[:, :-1]),
+        lambda t: with_group(t, rho_k=changed(t.groups[0].rho_k, 0.91)),
+        lambda t: with_group(t, rho_k=changed(t.groups[0].rho_k, -1.0)),
+        lambda t: with_group(t, rho_v=changed(t.groups[0].rho_v, np.nan)),
+        lambda t: with_group(t, rho_v=changed(t.groups[0].rho_v, np.inf)),
+        lambda t: with_group(t, rho_v=t.groups[0].rho_v[:, :-1].copy()),
+        lambda t: with_group(t, rho_v=t.groups[0].rho_v.astype(np.float32)),
         lambda t: with_group(t, k_width=16),
         lambda t: with_group(t, k_width=24),
         lambda t: replace(t, groups=t.groups * 2),
@@ -111,6 +118,12 @@ def changed(array: Any, value: float) -> Any:
         lambda t: replace(t, expected=changed(t.expected, 12 * 256 + 1)),
         lambda t: replace(t, levels=t.levels[::-1].copy()),
         lambda t: replace(t, delta_class=64),
+        lambda t: replace(t, fineness_class=64),
+        lambda t: replace(t, fineness_class=-1),
+        lambda t: with_group(t, attend=changed(t.groups[0].attend, np.nan)),
+        lambda t: with_group(t, attend=changed(t.groups[0].attend, -np.inf)),
+        lambda t: with_group(t, attend=changed(t.groups[0].attend, 10001.0)),
+        lambda t: with_group(t, attend=t.groups[0].attend[:, 1:].copy()),
         lambda t: replace(t, shrink=0.6),
         lambda t: replace(t, shrink=float("nan")),
         lambda t: replace(t, shape=ModelShape(0, 2, 16, 16)),
@@ -127,7 +140,8 @@ def test_tables_that_make_no_sense(tables: ArchiveTables, forge: Any) -> None:
     [
         {"kind": "other"}, {"version": 2}, {"shape": [3, 2, 16]}, {"shape": [3, 2, "x", 16]}, {"shape": None},
         {"groups": [[32, 32]] * 9}, {"groups": [[1 << 40, 32]]}, {"groups": 7}, {"id": "0" * 64},
-        {"shape": [1 << 60, 2, 16, 16]}, {"delta_class": "a"}, {"shrink": 9}, {"model": "other"},
+        {"shape": [1 << 60, 2, 16, 16]}, {"delta_class": "a"}, {"fineness_class": "a"}, {"fineness_class": 7},
+        {"shrink": 9}, {"model": "other"},
     ],
 )  # fmt: skip
 def test_forged_headers(tables: ArchiveTables, tmp_path: Path, change: dict[str, Any]) -> None:

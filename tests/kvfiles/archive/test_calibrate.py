@@ -9,19 +9,30 @@ import numpy as np
 import pytest
 from calibration_samples import SMALL, observed
 
-from kvfiles.codecs.archive.calibrate import LEVELS, Origin, calibrate
+from kvfiles.codecs.archive import calibrate_fit
+from kvfiles.codecs.archive.calibrate import LEVELS, Observed, Origin, calibrate
 from kvfiles.codecs.archive.entropy import base_classes
+from kvfiles.codecs.archive.importance import Attended
 from kvfiles.codecs.archive.reference import decode_group, encode_group
-from kvfiles.codecs.archive.tables import load_tables, save_tables
+from kvfiles.codecs.archive.tables import MAX_RHO, ArchiveTables, load_tables, save_tables
 from kvfiles.errors import Cancelled
 from kvfiles.runtime.model import ModelShape
 
 ORIGIN = Origin("a" * 64, "b" * 64)
+EVEN = np.zeros((SMALL.n_layer, 1000), np.int8)
+
+
+def first(whole: Observed, n_text: int) -> Observed:
+    """The first texts alone."""
+    lengths = whole.lengths[:n_text]
+    n, seen = sum(lengths), whole.attended
+    attended = Attended(seen.rows[:n], seen.ahead[:n], seen.received[..., :n])
+    return Observed(whole.k[:, :n], whole.v[:, :n], whole.moments, lengths, attended)
 
 
 def test_what_was_calibrated_codes_what_it_never_saw(tmp_path: Path) -> None:
     whole = observed(lengths=(400, 300, 60))
-    seen = replace(whole, k=whole.k[:, :700], v=whole.v[:, :700], lengths=(400, 300))
+    seen = first(whole, 2)
     save_tables(tmp_path / "t", calibrate(seen, SMALL, ORIGIN))
     tables = load_tables(tmp_path / "t")
     assert (tables.model, tables.texts, tables.n_tokens) == (ORIGIN.model, ORIGIN.texts, 700)
@@ -30,7 +41,7 @@ def test_what_was_calibrated_codes_what_it_never_saw(tmp_path: Path) -> None:
     sizes, errors = [], []
     for level, g in zip(tables.levels, LEVELS, strict=True):
         base = base_classes(tables, int(level))
-        coded = encode_group(tables, tables.groups[0], base, g, 0.0, k, v)
+        coded = encode_group(tables, tables.groups[0], base, g, EVEN[..., :60], k, v)
         _, back_v = decode_group(tables, tables.groups[0], base, g, coded.stream, 60)
         sizes.append(len(coded.stream) * 16 / (k.size + v.size))
         errors.append(float(np.square(back_v - v).mean() / np.square(v).mean()))
@@ -41,6 +52,30 @@ def test_what_was_calibrated_codes_what_it_never_saw(tmp_path: Path) -> None:
     assert errors == sorted(errors)
     assert errors[0] < 3e-3 < errors[-1] < 0.7
     assert sizes[3] < 3
+
+
+def test_what_tokens_have_in_common_is_found_and_saves_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a Gaussian autoregression 0.7 a strong coefficient needs log2(1 - 0.49) / -2 = 0.49 bits less."""
+    whole = observed(lengths=(500, 300, 200), memory=0.7)
+    seen = first(whole, 2)
+    k, v = whole.k[:, 800:].astype(np.float32), whole.v[:, 800:].astype(np.float32)
+
+    def bits_and_error(tables: ArchiveTables) -> tuple[float, float]:
+        base = base_classes(tables, 0)
+        stream = encode_group(tables, tables.groups[0], base, 1.0, EVEN[..., :200], k, v).stream
+        back = decode_group(tables, tables.groups[0], base, 1.0, stream, 200)
+        return 16 * len(stream) / (k.size + v.size), float(np.square(back[1] - v).mean())
+
+    with_rho = calibrate(seen, SMALL, ORIGIN)
+    rho = with_rho.groups[0].rho_k[0].astype(np.float64)
+    assert rho[:4] == pytest.approx(np.full(4, 0.7), abs=0.12)  # strong against the step
+    assert (np.abs(rho) <= MAX_RHO).all()
+    monkeypatch.setattr(calibrate_fit, "fit_rho", lambda c, _step, _chains: np.zeros(c.shape[1], np.float16))
+    without = calibrate(seen, SMALL, ORIGIN)
+    assert not without.groups[0].rho_v.any()
+    (less, error), (more, error_without) = bits_and_error(with_rho), bits_and_error(without)
+    assert less < 0.93 * more
+    assert error == pytest.approx(error_without, rel=0.1)
 
 
 def test_the_same_data_give_the_same_tables() -> None:
@@ -91,11 +126,15 @@ def test_it_stops_when_told(after: int) -> None:
         {"k": np.zeros((3, 600, 33), np.float16)},
         {"v": np.zeros((2, 600, 16), np.float16)},
         {"moments": np.zeros((3, 1, 16, 16))},
+        {"attended": Attended(np.arange(5), np.ones(5, int), np.zeros((3, 1, 5), np.float32))},
+        {"attended": Attended(np.arange(5), np.ones(4, int), np.zeros((3, 2, 5), np.float32))},
+        {"attended": Attended(np.array([600]), np.ones(1, int), np.zeros((3, 2, 1), np.float32))},
+        {"attended": Attended(np.array([5]), np.zeros(1, int), np.zeros((3, 2, 1), np.float32))},
     ],
-    ids=["lengths", "k", "v", "moments"],
+    ids=["lengths", "k", "v", "moments", "heads", "distances", "a row too far", "behind the end"],
 )
 def test_data_that_do_not_fit_are_refused(changed: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"not the model's|too few"):
+    with pytest.raises(ValueError, match=r"not the model's|too few|not that of"):
         calibrate(replace(observed(), **changed), SMALL, ORIGIN)  # type: ignore[arg-type]  # one field each
 
 

@@ -1,4 +1,4 @@
-"""Rounding and statistics, the latter against the reference coder, which was written apart from them."""
+"""The statistics against the reference coder, which was written apart from them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from calibration_samples import SMALL, observed
 
 from kvfiles.codecs.archive.calibrate import Origin, calibrate
 from kvfiles.codecs.archive.calibrate_classes import (
-    V_DECAY,
-    V_FEEDBACK,
     Pass,
     TextSums,
+    cheapest_class,
     code_tokens,
-    delta_class,
     log_mean,
-    rounded,
-    rounded_with_feedback,
 )
 from kvfiles.codecs.archive.calibrate_fit import Tensors, fit_transforms
 from kvfiles.codecs.archive.calibrate_rates import ClassModel, geometric_model
@@ -26,46 +22,25 @@ from kvfiles.codecs.archive.entropy import base_classes
 from kvfiles.codecs.archive.reference import encode_group
 
 
-def test_fed_back_errors_cancel_over_tokens() -> None:
-    rng = np.random.default_rng(0)
-    lengths = [500, 1, 300]
-    c = rng.normal(0.3, 0.1, (801, 4)).astype(np.float32)
-    plain, fed = rounded(c), rounded_with_feedback(c, lengths, 0.0)
-    assert np.abs((plain - c)[:500].mean(0)).min() > 0.2
-    assert np.abs((fed - c)[:500].mean(0)).max() < 0.1
-    assert np.abs(fed - c).max() < 1.3
-
-
-def test_feedback_is_what_its_formula_says_and_ends_with_the_text() -> None:
-    c = np.random.default_rng(1).normal(0, 2, (30, 3)).astype(np.float32)
-    lengths, expected = [10, 15, 5], []
-    for start, stop in ((0, 10), (10, 25), (25, 30)):
-        errors = np.zeros(3)
-        for row in c[start:stop].astype(np.float64):
-            q = np.rint(row + V_FEEDBACK * errors)
-            errors = V_DECAY * errors + row - np.sign(q) * (np.abs(q) - 0.05)
-            expected.append(q)
-    assert (rounded_with_feedback(c, lengths, 0.05) == np.stack(expected)).all()
-
-
-def test_the_predicted_bits_are_those_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With plain rounding everywhere the reference coder spends what the classes promise."""
-    monkeypatch.setattr("kvfiles.codecs.archive.calibrate_classes.V_FEEDBACK", 0.0)
-    sample = observed(lengths=(150, 150))
+@pytest.mark.parametrize("memory", [0.0, 0.8])
+def test_the_predicted_bits_are_those_of_the_stream(memory: float) -> None:
+    """The reference coder spends what the classes promise."""
+    sample = observed(lengths=(300,), memory=memory)
     tables = calibrate(sample, SMALL, Origin("m", "t"))
-    fitted = fit_transforms(Tensors(sample.k, sample.v), sample.moments)
+    fitted = fit_transforms(Tensors(sample.k, sample.v), sample.moments, sample.lengths)
     model = ClassModel(tables.freq, tables.expected)
     counts, sums = code_tokens(
         Tensors(sample.k, sample.v), fitted, sample.lengths, Pass(1.0, model, tables.shrink)
     )
     assert counts.symbols[:, -1].sum() == 0  # no escapes, whose bits come on top
     predicted = float((counts.symbols * model.bits()).sum())
+    predicted += 300 * SMALL.n_layer * float(model.bits()[tables.fineness_class, 0])
     coded = encode_group(
         tables,
         tables.groups[0],
         base_classes(tables, 0),
         1.0,
-        0.0,
+        np.zeros((SMALL.n_layer, 300), np.int8),
         sample.k.astype(np.float32),
         sample.v.astype(np.float32),
     )
@@ -76,7 +51,7 @@ def test_the_predicted_bits_are_those_of_the_stream(monkeypatch: pytest.MonkeyPa
 def test_magnitudes_are_summed_by_text() -> None:
     sample = observed(lengths=(40, 1, 59))
     data = Tensors(sample.k, sample.v)
-    fitted = fit_transforms(data, sample.moments)
+    fitted = fit_transforms(data, sample.moments, sample.lengths)
     how = Pass(1.0, geometric_model(), 0.05)
     _, whole = code_tokens(data, fitted, sample.lengths, how)
     part = Tensors(sample.k[:, 40:41], sample.v[:, 40:41])
@@ -107,6 +82,6 @@ def test_a_text_unlike_the_others_wants_other_classes() -> None:
 def test_the_class_of_corrections_is_the_cheapest() -> None:
     rng = np.random.default_rng(0)
     model = geometric_model()
-    small = delta_class(rng.choice([0, 0, 0, 0, 1, -1], 1000), model)
-    large = delta_class(rng.integers(-6, 7, 1000), model)
+    small = cheapest_class(rng.choice([0, 0, 0, 0, 1, -1], 1000), model)
+    large = cheapest_class(rng.integers(-6, 7, 1000), model)
     assert small < 25 <= large

@@ -77,8 +77,8 @@ def test_units_of_the_cache_do_not_matter(scale: float) -> None:
     """Keys of other units with queries of the inverse ones give the same logits, so the same coefficients."""
     plain, scaled = observed(), observed(scale=scale)
     scaled = replace(scaled, moments=scaled.moments / scale**2)
-    one = fit_transforms(Tensors(plain.k, plain.v), plain.moments)
-    other = fit_transforms(Tensors(scaled.k, scaled.v), scaled.moments)
+    one = fit_transforms(Tensors(plain.k, plain.v), plain.moments, plain.lengths)
+    other = fit_transforms(Tensors(scaled.k, scaled.v), scaled.moments, plain.lengths)
     assert np.isclose(one.step_k[0] * scale, other.step_k[0], rtol=0.01)
     strongest = np.abs(one.decode_k[0, 0].astype(np.float64)), np.abs(other.decode_k[0, 0].astype(np.float64))
     assert np.allclose(*strongest, atol=0.01)
@@ -86,8 +86,10 @@ def test_units_of_the_cache_do_not_matter(scale: float) -> None:
 
 def test_a_cache_that_never_changes_can_be_fitted() -> None:
     k, v = np.full((2, 100, 32), 3, np.float16), np.zeros((2, 100, 16), np.float16)
-    fitted = fit_transforms(Tensors(k, v), observed().moments[:2])
+    fitted = fit_transforms(Tensors(k, v), observed().moments[:2], (60, 40))
     assert (fitted.mean_k == 3).all()
     for array in (fitted.decode_k, fitted.decode_v, fitted.predict_k, fitted.step_k, fitted.step_v):
         assert np.isfinite(array).all()
     assert (fitted.step_v > 0).all()
+    assert not fitted.rho_k.any()
+    assert not fitted.rho_v.any()
