@@ -210,7 +210,15 @@ class _Recorder:
         title = parsed.title
         if outcome.state is FileState.UNCHANGED:
             title = title_of(self._library, parsed, source.path)
-        self._library.add(parsed.document_id, source, title, parsed.media_type, parsed.text, parsed.warnings)
+        self._library.add(
+            parsed.document_id,
+            source,
+            title,
+            parsed.media_type,
+            parsed.text,
+            parsed.warnings,
+            parsed.language,
+        )
 
     def _note_return(self, seen: ParsedOutcome, document_id: str) -> None:
         """A file that was away and came back unchanged is not missing any more: --prune must not take it."""

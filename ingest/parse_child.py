@@ -26,6 +26,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
@@ -33,6 +34,8 @@ from ingest import frames
 from ingest.errors import FAILURE_CODES, ParseFailure
 from ingest.parsers import Limits, agreeing_parser, container_named
 from ingest.parsers.base import ParsedDocument
+from ingest.parsers.languages import language_of_suffix
+from ingest.parsers.source_code import CodeParser
 from ingest.reading import OpenFile, SourceBytes, read_whole
 
 
@@ -67,6 +70,8 @@ def answer(path: str, request: Mapping[str, Any], limits: Limits) -> dict[str, A
         source = read_whole(path, limits.max_file_bytes)
         parser = agreeing_parser(request["parser"], source.data)
         document = parser.parse(source.data, PurePath(path).stem, limits)
+        if parser.name == CodeParser.name:  # parsers see no suffix
+            document = replace(document, language=language_of_suffix(PurePath(path).suffix))
         return _document(document, parser.media_type, source)
     except ParseFailure as failure:
         return _failure(failure)
@@ -107,6 +112,7 @@ def _document(document: ParsedDocument, media_type: str, source: SourceBytes) ->
             "title": document.title,
             "pages": [[page.label, page.text] for page in document.pages],
             "warnings": list(document.warnings),
+            "language": document.language,
         }
     }
 

@@ -23,6 +23,7 @@ from ingest import frames
 from ingest.child_process import ChildDied, ChildProcess, ChildTimeout, ReplyTooLarge, python_module
 from ingest.errors import FAILURE_CODES, IngestError, ParseFailure, printable
 from ingest.parsers.base import Limits, Member, MemberPage
+from ingest.parsers.languages import language_tag, programming_language
 from ingest.scan import ScannedFile
 from library.records import DocumentText, PageSpan
 
@@ -37,7 +38,8 @@ class ParsedFile:
     """A file's text.
 
     `document_id` is the SHA-256 (hex) of exactly the bytes that were parsed; `size` and `mtime_ns` are
-    the file's when these bytes were read, which may be later than the scan.
+    the file's when these bytes were read, which may be later than the scan.  `language` is as in
+    `parsers.base.ParsedDocument`.
     """
 
     document_id: str
@@ -47,6 +49,7 @@ class ParsedFile:
     warnings: tuple[str, ...]
     size: int
     mtime_ns: int
+    language: str | None = None
 
 
 class ParserPool:
@@ -229,7 +232,14 @@ def _parsed_file(answer: dict[str, Any]) -> ParsedFile:
         warnings=tuple(str(warning) for warning in reply["warnings"]),
         size=int(reply["size"]),
         mtime_ns=int(reply["mtime_ns"]),
+        language=_language(reply["language"]),
     )
+
+
+def _language(stated: object) -> str | None:
+    """Checked again: the parser process may be in the hands of a file."""
+    text = stated if isinstance(stated, str) else ""
+    return text if text in (language_tag(text), programming_language(text)) else None
 
 
 def _spans(pages: list[tuple[str, str]]) -> Iterator[PageSpan]:

@@ -22,7 +22,9 @@ from library.records import DocumentRecord, DocumentText, SourceFile
 from library.texts import StoredText, pack_text, storable, text_checksum, unpack_text
 from library.wording import one_line
 
-_DOCUMENTS = "SELECT id, title, media_type, n_chars, n_pages, added_at, warnings FROM documents "
+MAX_LANGUAGE_CHARS = 35
+"""A usual BCP 47 tag is no longer (RFC 5646, 4.4.1)."""
+_DOCUMENTS = "SELECT id, title, media_type, n_chars, n_pages, added_at, warnings, language FROM documents "
 _SOURCES = "SELECT path, size, mtime_ns, document_id FROM sources "
 _CONTENT = "SELECT checksum, title FROM texts JOIN documents ON id = document_id WHERE id = ?"
 _KEYS = "SELECT id, key FROM documents "
@@ -162,6 +164,7 @@ class Documents:
         title: str,
         media_type: str,
         warnings: Sequence[str],
+        language: str | None = None,
     ) -> None:
         """Store a document and say that `source` holds it.  Repeating it changes nothing.
 
@@ -177,11 +180,22 @@ class Documents:
         with self._catalogue.transaction() as connection:
             known = connection.execute(_CONTENT, (document_id,)).fetchone()
             connection.execute(
-                "INSERT INTO documents(id, title, media_type, n_chars, n_pages, added_at, warnings) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "INSERT INTO documents"
+                "(id, title, media_type, n_chars, n_pages, added_at, warnings, language) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT(id) DO UPDATE SET title = excluded.title, media_type = excluded.media_type, "
-                "n_chars = excluded.n_chars, n_pages = excluded.n_pages, warnings = excluded.warnings",
-                (document_id, title, media_type, len(clean.text), len(clean.pages), time.time(), notes),
+                "n_chars = excluded.n_chars, n_pages = excluded.n_pages, warnings = excluded.warnings, "
+                "language = excluded.language",
+                (
+                    document_id,
+                    title,
+                    media_type,
+                    len(clean.text),
+                    len(clean.pages),
+                    time.time(),
+                    notes,
+                    one_line(language or "", MAX_LANGUAGE_CHARS) or None,
+                ),
             )
             if known is None or tuple(known) != (packed.checksum, title):
                 connection.execute("DELETE FROM volumes WHERE document_id = ?", (document_id,))
@@ -321,7 +335,7 @@ def not_found(name: str) -> DocumentNotFound:
 
 
 def _record(row: Sequence[Any], paths: list[tuple[str, bool]]) -> DocumentRecord:
-    document_id, title, media_type, n_chars, n_pages, added_at, warnings = row
+    document_id, title, media_type, n_chars, n_pages, added_at, warnings, language = row
     return DocumentRecord(
         id=document_id,
         title=title,
@@ -332,6 +346,7 @@ def _record(row: Sequence[Any], paths: list[tuple[str, bool]]) -> DocumentRecord
         paths=tuple(path for path, _ in paths),
         missing=all(missing for _, missing in paths),
         warnings=tuple(orjson.loads(warnings)),
+        language=language,
     )
 
 

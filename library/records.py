@@ -84,7 +84,7 @@ class DocumentRecord:
 
     `id` is the SHA-256 (hex) of the file's bytes.  `paths` are all files with these bytes: those that were
     there at the last scan first, each in the order in which they were added.  `missing` is true when none
-    of them was there.
+    of them was there.  `language` is what the file states: a BCP 47 tag or a programming language.
     """
 
     id: str
@@ -96,6 +96,7 @@ class DocumentRecord:
     paths: tuple[str, ...]
     missing: bool
     warnings: tuple[str, ...]
+    language: str | None = None
 
     @property
     def short_id(self) -> str:

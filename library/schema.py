@@ -157,6 +157,11 @@ def m006_conversations(connection: sqlite3.Connection) -> None:
     )
 
 
+def m007_language(connection: sqlite3.Connection) -> None:
+    """What a document states about its language; NULL when it states nothing, or was read before."""
+    connection.execute("ALTER TABLE documents ADD COLUMN language TEXT")
+
+
 MIGRATIONS = (
     m001_documents,
     m002_failures,
@@ -164,5 +169,6 @@ MIGRATIONS = (
     m004_indexing,
     m005_containers,
     m006_conversations,
+    m007_language,
 )
 VERSION = len(MIGRATIONS)

@@ -15,7 +15,11 @@ MAX_WARNINGS = 20
 
 
 def assemble(
-    pages: Iterable[ParsedPage], *titles: str, stem: str, warnings: Iterable[str] = ()
+    pages: Iterable[ParsedPage],
+    *titles: str,
+    stem: str,
+    warnings: Iterable[str] = (),
+    language: str | None = None,
 ) -> ParsedDocument:
     """A document of the `pages` that hold text; its title is the first of `titles` that is not empty,
     else what its text or its file is called.
@@ -33,7 +37,8 @@ def assemble(
     if not clean:
         raise ParseFailure("empty", remedy="nothing to read; leave it out")
     title = choose_title(*titles, title_in_text(clean[0].text, stem), stem=stem)
-    return ParsedDocument(title, tuple(clean), (*bounded(warnings), *direction_warning(n_direction)))
+    notes = (*bounded(warnings), *direction_warning(n_direction))
+    return ParsedDocument(title, tuple(clean), notes, language)
 
 
 def bounded(warnings: Iterable[str]) -> list[str]:

@@ -51,11 +51,16 @@ class ParsedPage:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A file as text.  The texts of the pages, joined without anything between, are the whole text."""
+    """A file as text.  The texts of the pages, joined without anything between, are the whole text.
+
+    `language` is what the file states about itself: a BCP 47 tag ("de-AT"), or a programming language
+    ("python"); None when it states nothing usable.
+    """
 
     title: str
     pages: tuple[ParsedPage, ...]
     warnings: tuple[str, ...]
+    language: str | None = None
 
 
 class Parser(Protocol):

@@ -14,6 +14,7 @@ from ingest.parsers.archives import Archive
 from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.flow import section_pages
+from ingest.parsers.languages import language_tag
 from ingest.parsers.markup import attribute, read_xml
 from ingest.parsers.titles import authored, shorten
 from ingest.parsers.webpage import decode_markup, web_text
@@ -47,7 +48,8 @@ class EpubParser:
         warnings: list[str] = []
         names = _names(archive, folder, package, warnings)
         pages = list(_pages(archive, chapters, names, warnings))
-        return assemble(pages, authored(package.title), stem=stem, warnings=warnings)
+        language = language_tag(package.language)
+        return assemble(pages, authored(package.title), stem=stem, warnings=warnings, language=language)
 
 
 def _pages(
@@ -118,11 +120,12 @@ class _Package:
     def __init__(self) -> None:
         self.package = ""
         self.title = ""
+        self.language = ""
         self.navigation = ""
         self.ncx = ""
         self._items: dict[str, tuple[str, str]] = {}  # id: href and media type
         self._spine: list[str] = []
-        self._in_title = False
+        self._in_title = self._in_language = False
 
     def reading_order(self) -> Iterator[str]:
         """The links to the text files of the spine."""
@@ -145,14 +148,20 @@ class _Package:
             self._spine.append(attribute(attributes, "idref"))
         elif tag == "title":
             self._in_title = not self.title
+        elif tag == "language":
+            self._in_language = not self.language
 
     def end(self, tag: str) -> None:
         if tag == "title":
             self._in_title = False
+        elif tag == "language":
+            self._in_language = False
 
     def data(self, text: str) -> None:
         if self._in_title and len(self.title) < 1000:
             self.title += text
+        if self._in_language and len(self.language) < 1000:
+            self.language += text
 
 
 class _Contents:

@@ -19,6 +19,7 @@ from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage, Parser
 from ingest.parsers.decoding import decode
 from ingest.parsers.flow import join_blocks
+from ingest.parsers.languages import language_tag
 from ingest.parsers.mbox_format import MARK, split
 from ingest.parsers.titles import MAX_TITLE_CHARS, shorten
 from ingest.parsers.webpage import web_text
@@ -90,16 +91,17 @@ def parse_message(
         ending = f" ({about})" if about else ""
         # Day and sender tell messages of one subject apart: it is the subject that is cut.
         title = shorten(title or "Message", MAX_TITLE_CHARS - len(ending)) + ending if ending else title
-    return assemble(pages, title, stem=stem, warnings=reader.warnings)
+    return assemble(pages, title, stem=stem, warnings=reader.warnings, language=reader.language)
 
 
 class MailReader:
     """Reads messages; `warnings` gather what was left out; `subject`, `day` and `sender` are those of the
-    first message, "" when unknown."""
+    first message, "" when unknown; `language` is the first that one states."""
 
     def __init__(self, pick: PickParser, limits: Limits) -> None:
         self.warnings: list[str] = []
         self.subject = ""
+        self.language: str | None = None
         self.day = ""
         self.sender = ""
         self._pick = pick
@@ -117,6 +119,7 @@ class MailReader:
             self._n_attached = 0
         subject = _header(message, "Subject")
         self.subject = self.subject or subject
+        self.language = self.language or language_tag(_header(message, "Content-Language"))
         about = ", ".join(part for part in (_day(message), shorten(subject, _MAX_SUBJECT_CHARS)) if part)
         headers = [f"{name}: {value}" for name in _SHOWN_HEADERS if (value := _header(message, name))]
         body, attachments = self._parts(message, place)

@@ -13,6 +13,7 @@ import orjson
 from ingest.errors import ParseFailure
 from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
+from ingest.parsers.languages import programming_language
 from ingest.parsers.sanitise import sanitise
 from ingest.parsers.titles import authored, first_line
 
@@ -45,8 +46,22 @@ class NotebookParser:
             )
         if reader.n_pictures:
             warnings.append(f"{reader.n_pictures} outputs without text, such as pictures, were left out")
-        title = _text(_dictionary(_dictionary(notebook).get("metadata")).get("title"))
-        return assemble(pages, authored(title), reader.heading, stem=stem, warnings=warnings)
+        metadata = _dictionary(_dictionary(notebook).get("metadata"))
+        title = _text(metadata.get("title"))
+        return assemble(
+            pages,
+            authored(title),
+            reader.heading,
+            stem=stem,
+            warnings=warnings,
+            language=_language(metadata),
+        )
+
+
+def _language(metadata: dict[str, Any]) -> str | None:
+    """That of the kernel which ran the notebook."""
+    info, kernel = _dictionary(metadata.get("language_info")), _dictionary(metadata.get("kernelspec"))
+    return programming_language(_text(info.get("name")) or _text(kernel.get("language")))
 
 
 def _cells(notebook: object) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from ingest.parsers.archives import Archive
+from ingest.parsers.languages import language_tag
 from ingest.parsers.markup import attribute, element_text, read_xml
 from ingest.parsers.titles import authored
 
@@ -43,8 +44,17 @@ def main_part(archive: Archive, usual: str) -> str:
 
 def authored_title(archive: Archive) -> str:
     """The title in the file's properties, "" when there is none or a program made it up."""
+    return authored(_property(archive, "title"))
+
+
+def stated_language(archive: Archive) -> str | None:
+    """The language in the file's properties."""
+    return language_tag(_property(archive, "language"))
+
+
+def _property(archive: Archive, name: str) -> str:
     part = next(parts_of_type(relations(archive, ""), "core-properties"), "docProps/core.xml")
-    return authored(element_text(archive.read(part), "title", part)) if part in archive.names else ""
+    return element_text(archive.read(part), name, part) if part in archive.names else ""
 
 
 class _Relations:

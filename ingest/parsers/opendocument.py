@@ -13,6 +13,7 @@ from ingest.parsers.archives import NO_PASSWORD, Archive
 from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.flow import Flow, join_blocks, section_pages
+from ingest.parsers.languages import language_tag
 from ingest.parsers.markup import attribute, element_text, read_xml, whole_number
 from ingest.parsers.tables import MAX_SPAN
 from ingest.parsers.titles import authored
@@ -37,11 +38,37 @@ class OdtParser:
         pages = list(section_pages(body.flow.finish()))
         margins = _Text("master-styles")
         read_xml(archive.read_if_there("styles.xml") or b"<none/>", margins, "styles.xml")
+        defaults = _Defaults()
+        read_xml(archive.read_if_there("styles.xml") or b"<none/>", defaults, "styles.xml")
         repeated = dict.fromkeys(block.text for block in margins.flow.finish())
         pages.append(ParsedPage("headers and footers", "\n\n".join(repeated)))
-        title = element_text(archive.read_if_there("meta.xml") or b"<none/>", "title", "meta.xml")
+        meta = archive.read_if_there("meta.xml") or b"<none/>"
+        title = element_text(meta, "title", "meta.xml")
+        language = language_tag(element_text(meta, "language", "meta.xml")) or defaults.language
         heading = next((block.text for block in body.flow.blocks if block.level), "")
-        return assemble(pages, authored(title), body.title or heading, stem=stem)
+        return assemble(pages, authored(title), body.title or heading, stem=stem, language=language)
+
+
+class _Defaults:
+    """Listens to the styles: `language` is that of paragraphs without any of their own."""
+
+    def __init__(self) -> None:
+        self.language: str | None = None
+        self._is_default = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "default-style":
+            self._is_default = attribute(attributes, "family") == "paragraph"
+        elif tag == "text-properties" and self._is_default and self.language is None:
+            stated = (attribute(attributes, "language"), attribute(attributes, "country"))
+            self.language = language_tag("-".join(part for part in stated if part not in ("", "none")))
+
+    def end(self, tag: str) -> None:
+        if tag == "default-style":
+            self._is_default = False
+
+    def data(self, text: str) -> None:
+        del text
 
 
 class _Text:

@@ -66,7 +66,7 @@ class PdfParser:
         """
         if not data:
             raise ParseFailure("empty")
-        title, pages = _read(data, limits)
+        title, language, pages = _read(data, limits)
         notes: list[str] = []
         if limits.ocr_languages:
             pages, notes = _recognised(data, pages, limits)
@@ -83,11 +83,12 @@ class PdfParser:
         title = choose_title(title, title_in_text(text, stem), stem=stem)
         parsed = tuple(ParsedPage(page.label, text) for page, text in zip(pages, texts, strict=True))
         n_direction = sum(clean.n_direction for clean in cleaned)
-        return ParsedDocument(title, parsed, (*notes, *_warnings(pages), *direction_warning(n_direction)))
+        warnings = (*notes, *_warnings(pages), *direction_warning(n_direction))
+        return ParsedDocument(title, parsed, warnings, language)
 
 
-def _read(data: bytes, limits: Limits) -> tuple[str, list[PdfPage]]:
-    """The title in the file's properties and the pages, each as the better of two readers gives it."""
+def _read(data: bytes, limits: Limits) -> tuple[str, str | None, list[PdfPage]]:
+    """Title and language in the file's properties, and the pages, each as the better reader gives it."""
     try:
         first = PypdfFile(data)
     except ParseFailure as failure:
@@ -102,10 +103,10 @@ def _read(data: bytes, limits: Limits) -> tuple[str, list[PdfPage]]:
     ]
     if doubtful:
         _reread(data, pages, doubtful)
-    return first.title, pages
+    return first.title, first.language, pages
 
 
-def _read_with_pdfium(data: bytes, failure: ParseFailure) -> tuple[str, list[PdfPage]]:
+def _read_with_pdfium(data: bytes, failure: ParseFailure) -> tuple[str, str | None, list[PdfPage]]:
     try:
         second = PdfiumFile(data)
     except PdfiumFailure:
@@ -113,7 +114,7 @@ def _read_with_pdfium(data: bytes, failure: ParseFailure) -> tuple[str, list[Pdf
     pages = list(second.pages())
     if not any(page.raw.strip() or page.has_picture for page in pages):
         raise failure
-    return second.title, pages
+    return second.title, None, pages
 
 
 def _reread(data: bytes, pages: list[PdfPage], indices: Sequence[int]) -> None:

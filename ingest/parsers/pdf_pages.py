@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ParseFailure
 from ingest.parsers.base import Limits
+from ingest.parsers.languages import language_tag
 from ingest.parsers.pdf_columns import with_columns
 from ingest.parsers.quality import MAX_UNREADABLE_SHARE, unreadable_share
 from ingest.parsers.time_limit import TooSlow, processor_time
@@ -82,6 +83,16 @@ class PypdfFile:
             raise
         except Exception:  # as above
             return ""
+
+    @property
+    def language(self) -> str | None:
+        """The language that the catalogue states."""
+        try:
+            return language_tag(str(self._reader.root_object.get("/Lang", "")))
+        except MemoryError:
+            raise
+        except Exception:  # as above
+            return None
 
     def pages(self, limits: Limits) -> Iterator[PdfPage]:
         """Every page, read or with its problem."""

@@ -12,7 +12,7 @@ from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.flow import Flow, join_blocks
 from ingest.parsers.markup import attribute, read_xml, whole_number
-from ingest.parsers.office_parts import authored_title, main_part, parts_of_type, relations
+from ingest.parsers.office_parts import authored_title, main_part, parts_of_type, relations, stated_language
 from ingest.parsers.titles import shorten
 
 MAX_SLIDES = 10_000
@@ -55,7 +55,14 @@ class PptxParser:
             label = f"slide {number}" + (" (hidden)" if slide.is_hidden else "")
             title = shorten(slide.title, _MAX_TITLE_CHARS)
             pages.append(ParsedPage(f"{label}: {title}" if title else label, text + notes))
-        return assemble(pages, authored_title(archive), first_title, stem=stem, warnings=warnings)
+        return assemble(
+            pages,
+            authored_title(archive),
+            first_title,
+            stem=stem,
+            warnings=warnings,
+            language=stated_language(archive),
+        )
 
 
 def _notes(archive: Archive, slide: str) -> str:

@@ -17,7 +17,7 @@ from ingest.errors import ParseFailure
 from ingest.parsers.archives import Archive
 from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
-from ingest.parsers.office_parts import authored_title
+from ingest.parsers.office_parts import authored_title, stated_language
 from ingest.parsers.tables import row_pages
 from ingest.parsers.titles import shorten
 
@@ -41,10 +41,10 @@ class XlsxParser:
         """Read all sheets, hidden ones too; see `base.Parser.parse`."""
         archive = Archive(data, limits)
         archive.require_within_limit((".xml", ".rels", ".vml", ".bin"))
-        title = authored_title(archive)
+        title, language = authored_title(archive), stated_language(archive)
         notices = list(_missing_results(archive))
         pages = list(_pages(data, notices))
-        return assemble(pages, title, stem, stem=stem, warnings=notices)
+        return assemble(pages, title, stem, stem=stem, warnings=notices, language=language)
 
 
 def _missing_results(archive: Archive) -> Iterator[str]:

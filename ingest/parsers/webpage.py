@@ -18,6 +18,7 @@ from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument
 from ingest.parsers.decoding import decode
 from ingest.parsers.flow import Block, Flow, section_pages
+from ingest.parsers.languages import language_tag
 from ingest.parsers.markup import whole_number
 
 if TYPE_CHECKING:
@@ -48,10 +49,12 @@ _SELF_CLOSED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class WebText:
-    """The text of an HTML document: its blocks and the title in its head ("" when there is none)."""
+    """The text of an HTML document: its blocks, the title in its head ("" when there is none), and the
+    language that it states."""
 
     blocks: list[Block]
     title: str
+    language: str | None
 
 
 class HtmlParser:
@@ -68,7 +71,9 @@ class HtmlParser:
             raise ParseFailure("empty", remedy="nothing to read; leave it out")
         source, warnings = decode_markup(data)
         page = web_text(source)
-        return assemble(section_pages(page.blocks), page.title, stem=stem, warnings=warnings)
+        return assemble(
+            section_pages(page.blocks), page.title, stem=stem, warnings=warnings, language=page.language
+        )
 
 
 def decode_markup(data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -108,7 +113,7 @@ def web_text(source: str) -> WebText:
     tree = LexborHTMLParser(_SELF_CLOSED.sub(r"<\1\2></\1>", source))
     root = tree.root
     if root is None:
-        return WebText([], "")
+        return WebText([], "", None)
     title = tree.css_first("head > title")
     reader = _Reader(_tables_that_arrange(root))
     for node, entering in _walk(root):
@@ -116,7 +121,8 @@ def web_text(source: str) -> WebText:
             reader.enter(node)
         else:
             reader.leave(node.tag or "")
-    return WebText(reader.flow.finish(), title.text() if title is not None else "")
+    stated = root.attributes.get("lang") or root.attributes.get("xml:lang") or ""
+    return WebText(reader.flow.finish(), title.text() if title is not None else "", language_tag(stated))
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:

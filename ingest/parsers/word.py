@@ -17,7 +17,7 @@ from ingest.parsers.assembly import assemble
 from ingest.parsers.base import Limits, ParsedDocument, ParsedPage
 from ingest.parsers.flow import Flow, join_blocks, section_pages
 from ingest.parsers.markup import attribute, read_xml, whole_number
-from ingest.parsers.office_parts import authored_title, main_part, parts_of_type, relations
+from ingest.parsers.office_parts import authored_title, main_part, parts_of_type, relations, stated_language
 from ingest.parsers.word_styles import NO_ROLES, StyleRoles, style_roles
 
 _HEADER_LABEL = "headers and footers"
@@ -60,7 +60,15 @@ class DocxParser:
             warnings.append(f"{body.n_charts} charts or diagrams were not read")
         if not any(page.text.strip() for page in pages):
             raise ParseFailure("empty", remedy=_NO_TEXT)
-        return assemble(pages, authored_title(archive), body.title, stem=stem, warnings=warnings)
+        language = stated_language(archive) or roles.language
+        return assemble(
+            pages,
+            authored_title(archive),
+            body.title,
+            stem=stem,
+            warnings=warnings,
+            language=language,
+        )
 
 
 _NO_TEXT = "nothing to read; if it shows text as pictures, print it to PDF and run ocrmypdf on that"

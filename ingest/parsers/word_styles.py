@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ingest.parsers.languages import language_tag
 from ingest.parsers.markup import attribute, read_xml, whole_number
 
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
@@ -20,10 +21,12 @@ class _Style:
 
 @dataclass(frozen=True, slots=True)
 class StyleRoles:
-    """`levels` are the levels (1 to 9) of heading styles by id, `lists` the ids of list styles."""
+    """`levels` are the levels (1 to 9) of heading styles by id, `lists` the ids of list styles; `language` is
+    that of text for which no style states another."""
 
     levels: dict[str, int]
     lists: frozenset[str]
+    language: str | None = None
 
 
 NO_ROLES = StyleRoles({}, frozenset())
@@ -49,16 +52,22 @@ def style_roles(styles_xml: bytes) -> StyleRoles:
             levels[name] = style.level
         elif style is not None and style.is_list:
             lists.add(name)
-    return StyleRoles(levels, frozenset(lists))
+    return StyleRoles(levels, frozenset(lists), listener.language)
 
 
 class _Styles:
     def __init__(self) -> None:
         self.styles: dict[str, _Style] = {}
+        self.language: str | None = None
         self._style: _Style | None = None
+        self._is_default = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "style":
+        if tag == "docDefaults":
+            self._is_default = True
+        elif tag == "lang" and self._is_default:
+            self.language = language_tag(attribute(attributes, "val"))
+        elif tag == "style":
             self._style = None
             if attribute(attributes, "type") == "paragraph":
                 self._style = self.styles[attribute(attributes, "styleId")] = _Style()
@@ -76,7 +85,9 @@ class _Styles:
             self._style.is_list = True
 
     def end(self, tag: str) -> None:
-        if tag == "style":
+        if tag == "docDefaults":
+            self._is_default = False
+        elif tag == "style":
             self._style = None
 
     def data(self, text: str) -> None:
