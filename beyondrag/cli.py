@@ -43,7 +43,8 @@ examples:
 environment:
   BEYONDRAG_LIBRARY, BEYONDRAG_MODELS        folders of the library and of the models
   BEYONDRAG_MODEL                            name or path of the model
-  BEYONDRAG_CODEC                            how snapshots are stored: exact, or kXvY such as k4v4
+  BEYONDRAG_CODEC                            how snapshots are stored: exact, kXvY such as k4v4, archive
+  BEYONDRAG_HOT_CACHE                        most that hot copies of archives may take: 2GB; 0 for none
   BEYONDRAG_CACHE_TYPE                       llama.cpp's own cache: f16 or q8_0
   BEYONDRAG_GPU_LAYERS                       layers on a GPU, where llama-cpp-python was built for one
   NO_COLOR                                   set to anything: no colours
@@ -73,6 +74,8 @@ _NOT_GIVEN = {
     "run": None,
     "library": None,
     "model": None,
+    "codec": None,
+    "hot_cache": None,
     "context": None,
     "threads": None,
     "json": False,
@@ -199,6 +202,16 @@ def _common_options() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--model", metavar="NAME_OR_PATH", help="model to use: a name of `models list`, or a .gguf"
+    )
+    group.add_argument(
+        "--codec",
+        metavar="NAME",
+        help="how snapshots are stored: exact, k4v4 ..., archive, archive-fine, archive-small, archive@G",
+    )
+    group.add_argument(
+        "--hot-cache",
+        metavar="SIZE",
+        help="most that hot copies of archives, which attach faster, may take (default 1GB; 0: none)",
     )
     group.add_argument(
         "--context",

@@ -75,6 +75,10 @@ class Console:
         self._write(self._stdout, line + "\n")
         self._stdout.flush()
 
+    def flush(self) -> None:
+        """Let whoever reads stdout have what was written so far."""
+        self._stdout.flush()
+
     @property
     def interactive(self) -> bool:
         """Whether a person sees stdout at once: it is a terminal, and no program reads it."""

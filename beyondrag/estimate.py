@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from beyondrag.calibration.running import expected_seconds
+from beyondrag.codec_choice import CodecChoice, choose_codec
 from beyondrag.reading import profile_for
 from beyondrag.settings import Settings
 from kvfiles import kernels
-from kvfiles.codecs import codec_named
+from kvfiles.codecs import archive_quality
 from kvfiles.errors import BeyondragError
 from kvfiles.gguf_file import GgufHeader, read_gguf
 from kvfiles.runtime.model import ModelShape
@@ -18,18 +22,34 @@ from library.store import Library
 CHARS_PER_TOKEN = 3.6
 """Of English prose with the default model's tokenizer; only used before the model is opened."""
 
+_LOG_G = (-512, -256, 0, 67, 111, 237, 406)
+_ARCHIVE_BITS = (2.32, 1.59, 0.91, 0.76, 0.68, 0.45, 0.26)
+"""Bits a value of the archive codec with the default model, by log2 of the quality in 1/256; only used before
+a model is calibrated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Tokens, and where the model is known bytes of snapshots and seconds; None where nothing is known."""
+    """Tokens, and where the model is known bytes of snapshots and seconds; None where nothing is known.
+
+    `calibration_s`: about how long the model is calibrated first, None when it need not be or is not known.
+    `warnings` say that another codec than the configured one will be used, and why.
+    """
 
     tokens: int
     size_bytes: int | None
     seconds: float | None
+    calibration_s: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
-def estimate(n_chars: int, settings: Settings, library: Library | None) -> Estimate:
-    """The cost of reading `n_chars` characters with the configured model."""
+def estimate(
+    n_chars: int, settings: Settings, library: Library | None, *, calibrates: bool = True
+) -> Estimate:
+    """The cost of reading `n_chars` characters with the configured model.
+
+    `calibrates`: whoever reads calibrates the model first, if that is needed.
+    """
     tokens = round(n_chars / CHARS_PER_TOKEN)
     try:
         path, profile = profile_for(settings)
@@ -37,16 +57,30 @@ def estimate(n_chars: int, settings: Settings, library: Library | None) -> Estim
     except (BeyondragError, ValueError, TypeError):  # no model yet, or one that ingest will refuse by name
         return Estimate(tokens, None, None)
     best = kernels.best()
-    codec = codec_named(settings.codec, shape, best)
-    bits = codec.bits_per_value(max(tokens, 1), shape.k_width, shape.v_width)
-    seconds = None
+    chosen = choose_codec(settings, path, profile.model_sha256, shape, best)
+    if not calibrates:
+        chosen = replace(chosen, may_calibrate=False)
+    bits = expected_bits(chosen, settings.codec, shape, max(tokens, 1))
+    rate = None
     if library is not None:
         with (
             suppress(BeyondragError, KeyError, TypeError, ValueError, ZeroDivisionError),
             Snapshot(library.prefix_path(profile.id), best) as prefix,
         ):
-            seconds = tokens / float(prefix.header.about["tokens_per_s"])
-    return Estimate(tokens, round(tokens * shape.values_per_token * bits / 8), seconds)
+            rate = float(prefix.header.about["tokens_per_s"])
+    size = round(tokens * shape.values_per_token * bits / 8)
+    seconds = tokens / rate if rate else None
+    if chosen.may_calibrate:
+        return Estimate(tokens, size, seconds, expected_seconds(shape, rate) if rate else None)
+    return Estimate(tokens, size, seconds, None, (chosen.warning,) if chosen.warning else ())
+
+
+def expected_bits(chosen: CodecChoice, codec: str, shape: ModelShape, n_tokens: int) -> float:
+    """Bits a value of snapshots of `n_tokens`; where the model is yet to be calibrated, as after that."""
+    log_g = archive_quality(codec)
+    if chosen.may_calibrate and log_g is not None:
+        return float(np.interp(log_g, _LOG_G, _ARCHIVE_BITS))
+    return chosen.codec.bits_per_value(n_tokens, shape.k_width, shape.v_width)
 
 
 def shape_from_header(header: GgufHeader) -> ModelShape:

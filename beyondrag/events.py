@@ -123,11 +123,17 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class ReadingDocument:
-    """A document without a snapshot is being read: `done` of `total` tokens."""
+    """A document without a snapshot is being read: `done` of `total` tokens.
+
+    `why` tells what was wrong with the snapshot that it had, and what to do; "" when it had none.  Not
+    `kept`: it is read for this question alone, and `done` and `total` count everything that is.
+    """
 
     title: str
     done: int
     total: int
+    why: str = ""
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,7 @@ class PlacedPart:
 
     `read_from` is where its K and V come from: its snapshot, coded with `codec`, or a prefill for this
     question, kept as `codec` names the context's cache.  `bits` is the size of one K or V value.
+    `hot` says that its snapshot's hot copy was attached in place of the snapshot itself.
     """
 
     document: ChosenDocument
@@ -166,6 +173,7 @@ class PlacedPart:
     read_from: ReadFrom
     codec: str
     bits: float
+    hot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import orjson
 from beyondrag.models.disk import make_folder, replace_file
 from beyondrag.models.hashes import open_regular
 from beyondrag.settings import Settings
+from kvfiles.codecs import canonical_name
 from kvfiles.errors import ModelFileError
 from library.wording import one_line
 
@@ -77,7 +78,8 @@ class ModelVerdicts:
 
     def of(self, codec: str) -> Finding | None:
         """The worst finding about `codec` over all lengths and modes; None when it was not measured."""
-        return worst(finding for finding in self.findings if finding.codec == codec)
+        wanted = canonical_name(codec)
+        return worst(finding for finding in self.findings if canonical_name(finding.codec) == wanted)
 
     def with_findings(self, new: Iterable[Finding]) -> ModelVerdicts:
         """These and `new`, which take the place of older ones under the same circumstances.
@@ -157,7 +159,7 @@ def fidelity_warnings(settings: Settings, model: Path, model_sha256: str) -> tup
 
 def remedy_for(finding: Finding, settings: Settings) -> str:
     """What to use instead of what failed."""
-    if finding.codec == settings.codec:
+    if canonical_name(finding.codec) == canonical_name(settings.codec):
         return "set BEYONDRAG_CODEC to a codec with more bits, or to exact, and ingest again"
     return "set BEYONDRAG_CACHE_TYPE to f16"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(|B|bytes|kB|MB|GB|TB)", re.IGNORECASE | re.ASCII)
 
 
 def bytes_in_words(n_bytes: float) -> str:
@@ -16,6 +18,16 @@ def bytes_in_words(n_bytes: float) -> str:
         return f"{size:.0f} bytes"
     decimals = 2 if size < 9.995 else 1 if size < 99.95 else 0
     return f"{size:.{decimals}f} {_UNITS[unit]}"
+
+
+def bytes_from_words(text: str) -> int | None:
+    """The bytes that a person writes: "2GB", "1.5 TB", "0", decimal units; None for anything else."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        return None
+    unit = match[2].casefold()
+    powers = {name.casefold(): power for power, name in enumerate(_UNITS)}
+    return round(float(match[1]) * 1000.0 ** powers.get(unit, 0))
 
 
 def seconds_in_words(seconds: float) -> str:

@@ -10,6 +10,7 @@ import orjson
 from beyondrag.models import ModelStore
 from beyondrag.prompt import PROMPT_VERSION, SYSTEM, document_text
 from beyondrag.settings import Settings
+from kvfiles.codecs import canonical_name
 from kvfiles.errors import ModelError
 from library.records import ReadingProfile
 from library.store import Library
@@ -28,7 +29,7 @@ def reading_profile(model_path: Path, model_sha256: str, codec: str) -> ReadingP
         "version": PROFILE_VERSION,
         "model_sha256": model_sha256,
         "prompt": hashlib.sha256(prompt.encode()).hexdigest(),
-        "codec": codec,
+        "codec": canonical_name(codec),
     }
     canonical = orjson.dumps(description, option=orjson.OPT_SORT_KEYS)
     return ReadingProfile(

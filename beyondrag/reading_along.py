@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from beyondrag.calibration.running import expected_seconds
 from beyondrag.engine import Engine
+from beyondrag.engine_reading import EngineReading
 from beyondrag.reading import profile_for
+from beyondrag.reading_queue import ReadingQueue
 from beyondrag.settings import Settings
-from ingest.pipeline import PendingVolume, pending_volumes, read_volume, unread_documents
-from kvfiles.errors import Cancelled
-from library.errors import DocumentNotFound
+from ingest.pipeline import PendingVolume
+from kvfiles.errors import BeyondragError, Cancelled, ContextOverflow, DecodeError
+from library.errors import DocumentNotFound, LibraryDamaged
+from library.records import SnapshotRecord
 from library.store import Library
 
-MAX_CUTS = 3
-"""Times that a document is cut into volumes because it changed before it was read."""
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingProgress:
-    """Where reading stands: tokens of this volume, tokens of all, and what is under way."""
+    """Where reading stands: tokens of this volume, tokens of all, and what is under way.
+
+    While documents still come, what waits is an estimate, and grows.
+    """
 
     pending: PendingVolume
     index: int
@@ -38,12 +41,16 @@ class ReadingProgress:
 
 
 OnProgress = Callable[[ReadingProgress], None]
+OnCalibrating = Callable[[float, str], None]
 OpenEngine = Callable[[Settings, Library], Engine]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingPlan:
-    """What there is to read, with what is read already; `warnings` are the model's."""
+    """What there is to read, with what is read already; `warnings` are the model's.
+
+    `calibration_s`: about how long the model is calibrated before, None when it need not be.
+    """
 
     n_volumes: int = 0
     n_tokens: int = 0
@@ -51,6 +58,7 @@ class ReadingPlan:
     tokens_per_s: float = 0.0
     relocatable: bool = True
     warnings: tuple[str, ...] = ()
+    calibration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,29 @@ class ReadingDone:
     n_tokens: int
     seconds: float
     size_bytes: int
+
+
+def _end(_document_id: str, error: BeyondragError) -> None:
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is called in the reading thread.
+
+    `opened` with the model's warnings; `progress` between slices; `kept` when the snapshot of a volume is
+    kept, with the seconds that it took; `unreadable` with a document that the model cannot read: it is left
+    out if this returns, otherwise the reading ends.  Before the first volume, when the codec needs it:
+    `calibrating` with how far (of `calibration.running.SCALE`) and what is done, `calibrated` with the
+    warnings that there are then.
+    """
+
+    opened: Callable[[tuple[str, ...]], None] = lambda _warnings: None
+    progress: OnProgress = lambda _state: None
+    kept: Callable[[PendingVolume, SnapshotRecord, float], None] = lambda _pending, _record, _seconds: None
+    unreadable: Callable[[str, BeyondragError], None] = _end
+    calibrating: OnCalibrating = lambda _done, _what: None
+    calibrated: Callable[[tuple[str, ...]], None] = lambda _warnings: None
 
 
 class ReadingAlong:
@@ -76,20 +107,20 @@ class ReadingAlong:
         cancelled: Callable[[], bool],
         *,
         at_once: bool,
-        open_engine: OpenEngine = Engine,
+        told: Told | None = None,
+        open_engine: OpenEngine | None = None,
     ) -> None:
-        self._settings, self._open_engine = settings, open_engine
-        self._cancelled = cancelled
-        self._offered: dict[str, None] = {}
-        self._inbox: SimpleQueue[str | None] = SimpleQueue()
-        self._may_read, self._stopped, self._is_planned = (threading.Event() for _ in range(3))
-        if at_once:
-            self._may_read.set()
+        self._settings, self._open_engine = settings, open_engine or Engine
+        self._cancelled, self._told = cancelled, told or Told()
+        self._queue = ReadingQueue(uncuttable=self._told.unreadable)
+        self._changed = threading.Condition()
+        self._may_read, self._everything_came, self._stopped = at_once, False, False
+        self._is_idle, self._has_ended, self._is_planned = True, False, threading.Event()
         self._thread = threading.Thread(target=self._work, name="reading")
         self._plan = ReadingPlan()
-        self._done = ReadingDone(0, 0, 0.0, 0)
+        self._n_volumes = self._n_tokens = self._size_bytes = 0
+        self._seconds = 0.0
         self._error: BaseException | None = None
-        self._on_progress: OnProgress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,18 +128,31 @@ class ReadingAlong:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopped.set()
+        self.close()
+
+    def close(self) -> None:
+        """Stop it after the slice under way.  Closing twice is harmless."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
 
     def offer(self, document_ids: Iterable[str]) -> None:
         """These are in the library, and are to be read unless they are read; each counts once."""
-        for document_id in document_ids:
-            if document_id not in self._offered:
-                self._offered[document_id] = None
-                self._inbox.put(document_id)
-        if self._offered and self._thread.ident is None:
-            self._thread.start()
+        with self._changed:
+            self._queue.offer(document_ids)
+            if not self._queue.has_arrivals:
+                return
+            self._is_idle = False
+            self._changed.notify_all()
+            if self._thread.ident is None:
+                self._thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was offered is read, or the reading ended with an error."""
+        return self._is_idle or self._has_ended
 
     def plan(self) -> ReadingPlan:
         """To be called once, when everything was offered: how much it is.
@@ -117,160 +161,159 @@ class ReadingAlong:
         """
         if self._thread.ident is None:
             return self._plan
-        self._inbox.put(None)
+        self._let(everything_came=True)
         self._is_planned.wait()
         self._raise()
         return self._plan
 
-    def finish(self, on_progress: OnProgress) -> ReadingDone:
-        """After `plan`: read the rest.  `on_progress` is called in the reading thread.  Raises as `plan`."""
-        self._on_progress = on_progress
-        self._may_read.set()
+    def finish(
+        self, on_progress: OnProgress | None = None, on_calibrating: OnCalibrating | None = None
+    ) -> ReadingDone:
+        """When everything was offered: read the rest.  Raises as `plan`."""
+        if on_progress is not None:
+            self._told = replace(self._told, progress=on_progress)
+        if on_calibrating is not None:
+            self._told = replace(self._told, calibrating=on_calibrating)
+        self._let(everything_came=True, may_read=True)
         if self._thread.ident is not None:
             self._thread.join()
         self._raise()
-        return self._done
+        return ReadingDone(self._n_volumes, self._n_tokens, self._seconds, self._size_bytes)
 
-    # ---------------------------------------------------------------- inside, in the thread
+    def _let(self, *, everything_came: bool, may_read: bool = False) -> None:
+        with self._changed:
+            self._everything_came |= everything_came
+            self._may_read |= may_read
+            self._changed.notify_all()
 
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
 
+    # ---------------------------------------------------------------- inside, in the thread
+
     def _work(self) -> None:
         try:
             with Library.open(self._settings.library) as library, ExitStack() as opened:
-                self._read(_Shelf(library, self._settings, self._open_engine, opened))
+                self._read_all(_Lazy(self._settings, library, self._open, opened))
         except BaseException as error:  # it is raised where the caller waits
             self._error = error
         finally:
+            self._has_ended = True
             self._is_planned.set()
 
-    def _read(self, shelf: _Shelf) -> None:
-        everything_came = False
-        while True:
-            while not everything_came:
-                idle = not (shelf.waiting and self._may_read.is_set())
-                try:
-                    document_id = self._inbox.get(timeout=_POLL_S) if idle else self._inbox.get_nowait()
-                except Empty:
-                    self._stop_if_asked()
-                    if idle:
-                        continue
-                    break
-                if document_id is None:
-                    everything_came = True
-                    self._plan = shelf.plan()
-                    self._is_planned.set()
-                else:
-                    self._stop_if_asked()
-                    shelf.take(document_id)
-            if not shelf.waiting:
-                self._done = shelf.done()
-                return
-            if self._may_read.wait(_POLL_S):
-                shelf.read_next(self._tell, self._must_stop)
-            else:
-                self._stop_if_asked()
+    def _open(self, settings: Settings, library: Library) -> Engine:
+        engine = self._open_engine(settings, library)
+        self._told.opened(tuple(engine.lasting_warnings))
+        return engine
 
-    def _tell(self, progress: ReadingProgress) -> None:
-        if self._on_progress is not None:
-            self._on_progress(progress)
+    def _read_all(self, lazy: _Lazy) -> None:
+        queue, reading = self._queue, lazy.reading
+        while True:
+            self._stop_if_asked()
+            if self._everything_came and not self._is_planned.is_set():
+                queue.cut_all(reading, self._stop_if_asked)
+                self._plan = self._planned(lazy.engine)
+                self._is_planned.set()
+            if not self._may_read and queue.has_arrivals:
+                queue.take_in(reading, 1, cut=True)
+            elif self._may_read and not queue.is_empty:
+                self._read_next(reading)
+            elif self._may_read and self._everything_came:
+                return
+            else:
+                self._wait()
+
+    def _wait(self) -> None:
+        with self._changed:
+            if self._may_read and self._queue.is_empty:
+                self._is_idle = True
+            self._changed.wait(_POLL_S)
+
+    def _planned(self, engine: Engine | None) -> ReadingPlan:
+        if engine is None:
+            return ReadingPlan()
+        facts = engine.prepare()
+        n_tokens = self._n_tokens + self._queue.n_tokens
+        values = n_tokens * engine.model.shape.values_per_token
+        return ReadingPlan(
+            self._n_volumes + self._queue.n_volumes,
+            n_tokens,
+            round(values * engine.bits_per_value(max(n_tokens, 1)) / 8),
+            facts.tokens_per_s,
+            facts.relocatable,
+            tuple(engine.lasting_warnings),
+            expected_seconds(engine.model.shape, facts.tokens_per_s) if engine.may_calibrate else None,
+        )
+
+    def _read_next(self, reading: EngineReading) -> None:
+        pending = self._queue.next(reading)
+        if pending is None:
+            return
+        self._calibrate(reading)
+        try:
+            self._read(reading, pending)
+        except DocumentNotFound:  # it is gone, or has another title or text now
+            self._queue.cut_again(pending)
+        except (ContextOverflow, DecodeError, LibraryDamaged) as error:
+            self._told.unreadable(pending.document.id, error)
+            self._queue.put_aside(pending.document.id)
+
+    def _calibrate(self, reading: EngineReading) -> None:
+        if reading.may_calibrate:
+            self._told.calibrated(reading.calibrate(self._told.calibrating, self._must_stop))
+
+    def _read(self, reading: EngineReading, pending: PendingVolume) -> None:
+        def report(n: int) -> None:
+            self._queue.take_in(reading)
+            self._tell(pending, n)
+
+        self._tell(pending, 0)
+        started = time.perf_counter()
+        try:
+            record = reading.read(pending, report, self._must_stop)
+        finally:
+            seconds = time.perf_counter() - started
+            self._seconds += seconds
+        self._n_volumes += 1
+        self._n_tokens += record.n_tokens
+        self._size_bytes += record.size_bytes
+        self._told.kept(pending, record, seconds)
+
+    def _tell(self, pending: PendingVolume, n: int) -> None:
+        self._told.progress(
+            ReadingProgress(
+                pending,
+                self._n_volumes,
+                self._n_volumes + 1 + self._queue.n_volumes,
+                n,
+                self._n_tokens + n,
+                self._n_tokens + pending.volume.n_tokens + self._queue.n_tokens,
+            )
+        )
 
     def _must_stop(self) -> bool:
-        return self._stopped.is_set() or self._cancelled()
+        return self._stopped or self._cancelled()
 
     def _stop_if_asked(self) -> None:
         if self._must_stop():
             raise Cancelled("stopped; everything read so far is kept")
 
 
-class _Shelf:
-    """What waits to be read and what was; opens the model when there is something to read."""
+class _Lazy:
+    """Opens the model when there is something to read."""
 
     def __init__(
-        self, library: Library, settings: Settings, open_engine: OpenEngine, opened: ExitStack
+        self, settings: Settings, library: Library, open_engine: OpenEngine, opened: ExitStack
     ) -> None:
-        self.waiting: deque[PendingVolume] = deque()
-        self._library, self._settings = library, settings
+        self.engine: Engine | None = None
+        self._settings, self._library = settings, library
         self._open_engine, self._opened = open_engine, opened
-        self._profile_id = profile_for(settings)[1].id
-        self._engine: Engine | None = None
-        self._cuts: Counter[str] = Counter()
-        self._n_waiting_tokens = 0
-        self._n_volumes = self._n_tokens = self._size_bytes = 0
-        self._seconds = 0.0
+        self.reading = EngineReading(library, profile_for(settings)[1].id, self._get)
 
-    def take(self, document_id: str) -> None:
-        """Cut it into volumes, unless it is read; one that went away meanwhile is passed over."""
-        if unread_documents(self._library, [document_id], self._profile_id):
-            self.waiting.extend(self._cut(document_id))
-
-    def plan(self) -> ReadingPlan:
-        if self._engine is None:
-            return ReadingPlan()
-        engine, facts = self._engine, self._engine.prepare()
-        n_tokens = self._n_tokens + self._n_waiting_tokens
-        values = n_tokens * engine.model.shape.values_per_token
-        return ReadingPlan(
-            self._n_volumes + len(self.waiting),
-            n_tokens,
-            round(values * engine.bits_per_value(max(n_tokens, 1)) / 8),
-            facts.tokens_per_s,
-            facts.relocatable,
-            tuple(engine.warnings),
-        )
-
-    def done(self) -> ReadingDone:
-        return ReadingDone(self._n_volumes, self._n_tokens, self._seconds, self._size_bytes)
-
-    def read_next(self, tell: OnProgress, must_stop: Callable[[], bool]) -> None:
-        """Read the first that waits, unless someone else did."""
-        pending, engine = self.waiting[0], self._engine
-        assert engine is not None  # it cut this volume
-        document_id = pending.document.id
-        if self._library.snapshot(document_id, pending.volume.ordinal, self._profile_id) is not None:
-            self._forget_first()
-            return
-
-        def report(n: int) -> None:
-            n_volumes = self._n_volumes + len(self.waiting)
-            total = self._n_tokens + self._n_waiting_tokens
-            tell(ReadingProgress(pending, self._n_volumes, n_volumes, n, self._n_tokens + n, total))
-
-        report(0)
-        started = time.perf_counter()
-        try:
-            record = read_volume(
-                self._library, pending, engine.profile, engine.reader, on_slice=report, cancelled=must_stop
-            )
-        except DocumentNotFound:  # it is gone, or has another title or text now
-            self._cut_again(document_id)
-            return
-        finally:
-            self._seconds += time.perf_counter() - started
-        self._forget_first()
-        self._n_volumes += 1
-        self._n_tokens += record.n_tokens
-        self._size_bytes += record.size_bytes
-
-    def _cut(self, document_id: str) -> list[PendingVolume]:
-        if self._engine is None:
-            self._engine = self._opened.enter_context(self._open_engine(self._settings, self._library))
-            self._engine.prepare()
-        self._cuts[document_id] += 1
-        try:
-            found = pending_volumes(self._library, [document_id], self._engine.profile, self._engine.reader)
-        except DocumentNotFound:
-            return []
-        self._n_waiting_tokens += sum(pending.volume.n_tokens for pending in found)
-        return found
-
-    def _cut_again(self, document_id: str) -> None:
-        while self.waiting and self.waiting[0].document.id == document_id:
-            self._forget_first()
-        if self._cuts[document_id] < MAX_CUTS:
-            self.waiting.extendleft(reversed(self._cut(document_id)))
-
-    def _forget_first(self) -> None:
-        self._n_waiting_tokens -= self.waiting.popleft().volume.n_tokens
+    def _get(self) -> Engine:
+        if self.engine is None:
+            engine = self._opened.enter_context(self._open_engine(self._settings, self._library))
+            engine.prepare()
+            self.engine = engine
+        return self.engine

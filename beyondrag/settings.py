@@ -19,11 +19,21 @@ MIN_CONTEXT = 512
 MAX_CONTEXT = 1 << 20
 MAX_THREADS = 1024
 
+KNOWN_CODECS = (
+    "use exact, kXvY with X and Y from 2 to 8 such as k4v4, archive, archive-fine, archive-small, "
+    "or archive@G with G from 0.25 to 8"
+)
+
 MODEL_VARIABLE = "BEYONDRAG_MODEL"
 CODEC_VARIABLE = "BEYONDRAG_CODEC"
 CACHE_TYPE_VARIABLE = "BEYONDRAG_CACHE_TYPE"
 GPU_LAYERS_VARIABLE = "BEYONDRAG_GPU_LAYERS"
 MAX_GPU_LAYERS = 10_000
+HOT_CACHE_VARIABLE = "BEYONDRAG_HOT_CACHE"
+DEFAULT_HOT_CACHE = 1_000_000_000
+"""About 22 documents of 4,096 tokens with the default model, and less than that model's own file takes.  A
+library without archives never has a hot copy, so the cache can be on from the start."""
+MAX_HOT_CACHE = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,8 @@ class Settings:
     `library` and `models` are absolute folders that need not exist.  `model` is a model's name or the
     path of a GGUF file, `context` is in tokens, `codec` a name that `kvfiles.codecs.codec_named` knows,
     `cache_type` what llama.cpp keeps K and V as while it runs, `gpu_layers` how many of the model's
-    layers go to a GPU (only with a llama-cpp-python that was built for one).
+    layers go to a GPU (only with a llama-cpp-python that was built for one), `hot_cache` how many bytes the
+    hot copies of archives may take (0: there are none).
     """
 
     library: Path
@@ -44,6 +55,7 @@ class Settings:
     codec: str
     cache_type: CacheType
     gpu_layers: int = 0
+    hot_cache: int = 0
 
 
 def settings_from(args: Namespace) -> Settings:
@@ -68,9 +80,10 @@ def settings_from(args: Namespace) -> Settings:
             "--context", getattr(args, "context", None), DEFAULT_CONTEXT, MIN_CONTEXT, MAX_CONTEXT
         ),
         threads=_within("--threads", getattr(args, "threads", None), available_cores(), 1, MAX_THREADS),
-        codec=_codec(os.environ.get(CODEC_VARIABLE, "").strip() or DEFAULT_CODEC),
+        codec=_codec(getattr(args, "codec", None), DEFAULT_CODEC),
         cache_type=_cache_type(os.environ.get(CACHE_TYPE_VARIABLE, "").strip() or "f16"),
         gpu_layers=_gpu_layers(os.environ.get(GPU_LAYERS_VARIABLE, "").strip() or "0"),
+        hot_cache=_hot_cache(getattr(args, "hot_cache", None)),
     )
 
 
@@ -121,17 +134,40 @@ def _gpu_layers(text: str) -> int:
     return _within(GPU_LAYERS_VARIABLE, int(text), 0, 0, MAX_GPU_LAYERS)
 
 
-def _codec(name: str) -> str:
-    from kvfiles.codecs import archive_quality, is_codec_name
+def _hot_cache(given: str | None) -> int:
+    from beyondrag.quantities import bytes_from_words
 
-    # Reading does not know calibrations yet: the archive's files could be neither written nor attached.
-    if not is_codec_name(name) or archive_quality(name) is not None:
+    source = HOT_CACHE_VARIABLE if given is None else "--hot-cache"
+    text = os.environ.get(HOT_CACHE_VARIABLE, "").strip() if given is None else given.strip()
+    if given is None and not text:
+        return DEFAULT_HOT_CACHE
+    n_bytes = bytes_from_words(text)
+    if n_bytes is None or n_bytes > MAX_HOT_CACHE:
+        raise UsageError(
+            f"{one_line(text, 40)!r} is not a size",
+            subject=source,
+            remedy="give a number with its unit such as 2GB or 500MB, or 0 for no hot copies",
+        )
+    return n_bytes
+
+
+def _codec(given: str | None, default: str) -> str:
+    source = CODEC_VARIABLE if given is None else "--codec"
+    name = os.environ.get(CODEC_VARIABLE, "").strip() or default if given is None else given.strip()
+    check_codec(name, source)
+    return name
+
+
+def check_codec(name: str, source: str) -> None:
+    """Raise UsageError, about the option or variable `source`, unless there is a codec of this name."""
+    from kvfiles.codecs import is_codec_name
+
+    if not is_codec_name(name):
         raise UsageError(
             f"unknown codec {one_line(name, 40)!r}",
-            subject=CODEC_VARIABLE,
-            remedy="use exact, or kXvY with X and Y from 2 to 8, for example k4v4",
+            subject=source,
+            remedy=KNOWN_CODECS,
         )
-    return name
 
 
 def _cache_type(name: str) -> CacheType:

@@ -19,7 +19,6 @@ from beyondrag.verdict import Circumstances, conclude
 from ingest.indexing import only_file
 from ingest.sandbox import parse_in_child
 from kvfiles.errors import ContextOverflow
-from kvfiles.snapshot import Snapshot
 from library.records import DocumentText, PageSpan
 
 
@@ -50,17 +49,15 @@ def ask_file(desk: Desk, path: Path, question: str, options: AskOptions) -> Answ
     """Answer `question` from the snapshot `path` alone.
 
     Raises SnapshotMismatch when it was made with another model, prompt or codec, SnapshotCorrupt,
-    ContextOverflow.
+    CalibrationError (its calibration is not here), ContextOverflow.
     """
     started = time.perf_counter()
     model, context = desk.model, desk.context
     try:
         with (
-            Snapshot(desk.library.prefix_path(desk.profile.id), desk.kernels) as prefix,
-            Snapshot(path, desk.kernels) as snapshot,
+            desk.open(desk.library.prefix_path(desk.profile.id)) as prefix,
+            desk.open(path) as snapshot,
         ):
-            for part in (prefix, snapshot):
-                part.require(profile=desk.profile.id, shape=model.shape, rope=model.rope.describe())
             desk.composer.attach(context, [prefix, snapshot])
             tokens, about = snapshot.tokens, snapshot.header.about
         attached = time.perf_counter()

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from beyondrag.calibration.store import CalibrationStore, HeldTables
 from beyondrag.errors import UsageError
+from beyondrag.models import ModelStore
 from beyondrag.settings import default_settings
 from eval.scores import TokenScores, join, score
-from kvfiles.codecs import Codec, codec_named
+from kvfiles.codecs import ArchiveTables, Codec, archive_quality, codec_named
 from kvfiles.compose import Composer
 from kvfiles.errors import ContextOverflow
 from kvfiles.kernels import Kernels, best
@@ -43,13 +46,19 @@ class Rig:
         model_path: a GGUF file; raises ModelFileError or UnsupportedModel.
         n_threads: threads of llama.cpp and workers of encoding and attaching.
 
-    As in the product, BEYONDRAG_GPU_LAYERS moves layers of the model to a GPU.
+    As in the product, BEYONDRAG_GPU_LAYERS moves layers of the model to a GPU, and calibrations are those in
+    the models folder.
     """
 
     def __init__(self, model_path: Path, n_threads: int) -> None:
         self.n_threads = n_threads
         self.kernels: Kernels = best()
-        self.model = Model(model_path, gpu_layers=default_settings().gpu_layers)
+        settings = default_settings()
+        self._models = settings.models
+        self._calibrations = CalibrationStore(settings.models)
+        self._held = HeldTables(self._calibrations)
+        self._tables: ArchiveTables | None = None
+        self.model = Model(model_path, gpu_layers=settings.gpu_layers)
         self.tables = RopeTables(self.model.rope, self.model.shape.n_kv_head)
         self.pool = ThreadPoolExecutor(n_threads)
         self.composer = Composer(self.model.shape, self.tables, self.kernels, n_threads)
@@ -81,11 +90,27 @@ class Rig:
             context.close()
 
     def codec(self, name: str) -> Codec:
-        """The codec of this name; raises UsageError."""
+        """The codec of this name; raises UsageError, or CalibrationError when it needs a calibration that
+        the model lacks."""
         try:
-            return codec_named(name, self.model.shape, self.kernels)
+            tables = None if archive_quality(name) is None else self._own_tables()
+            return codec_named(name, self.model.shape, self.kernels, tables)
         except ValueError as error:
             raise UsageError(str(error)) from error
+
+    def codec_identity(self, name: str) -> str:
+        """What an outcome behind this codec depends on: its name, and where that does not say all, its
+        parameters.  Raises as `codec`."""
+        if archive_quality(name) is None:
+            return name
+        return f"{name} {orjson.dumps(dict(self.codec(name).params()), option=orjson.OPT_SORT_KEYS).decode()}"
+
+    def _own_tables(self) -> ArchiveTables:
+        """The model's current calibration, read once."""
+        if self._tables is None:
+            models = ModelStore(self._models)
+            self._tables = self._calibrations.of_model(self.model.path, models.sha256(self.model.path))
+        return self._tables
 
     def state(self, context: Context, seq: int = 0) -> StateView:
         """The parsed state of `seq`, a copy."""
@@ -110,7 +135,7 @@ class Rig:
     def attach(self, context: Context, paths: Sequence[Path]) -> None:
         """Open the snapshots at `paths` and put them one after another into sequence 0."""
         with ExitStack() as stack:
-            parts = [stack.enter_context(Snapshot(path, self.kernels)) for path in paths]
+            parts = [stack.enter_context(Snapshot(path, self.kernels, self._held)) for path in paths]
             self.composer.attach(context, parts)
 
     def bits_per_value(self, n_bytes: int, n_tokens: int) -> float:

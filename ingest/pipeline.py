@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ingest.reader import READ_SLICE_TOKENS, Reader
 from ingest.volumes import cut
+from kvfiles.codecs import label_of_name
 from kvfiles.errors import ContextOverflow
 from library.errors import DocumentNotFound
 from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
@@ -22,7 +23,7 @@ MIN_VOLUME_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class PendingVolume:
-    """A volume that has no snapshot for the profile."""
+    """A volume that has no snapshot for the profile, or one in another codec than the profile's."""
 
     document: DocumentRecord
     volume: Volume
@@ -64,19 +65,37 @@ def volumes_of(
 
 
 def unread_documents(library: Library, document_ids: Iterable[str], profile_id: str) -> list[str]:
-    """The documents that lack volumes or a snapshot for the profile; asks the catalogue only."""
-    unread = []
+    """The documents that lack volumes or a snapshot in the profile's codec; asks the catalogue only."""
+    profile = next((profile for profile in library.profiles() if profile.id == profile_id), None)
+    if profile is None:
+        return list(document_ids)
+    codec, unread = _codec_of(profile), []
     for document_id in document_ids:
         volumes = library.volumes(document_id, profile_id)
-        if not volumes or any(library.snapshot(document_id, v.ordinal, profile_id) is None for v in volumes):
+        held = (library.snapshot(document_id, volume.ordinal, profile_id) for volume in volumes)
+        if not volumes or any(record is None or record.codec != codec for record in held):
             unread.append(document_id)
     return unread
+
+
+def _codec_of(profile: ReadingProfile) -> str:
+    return label_of_name(str(profile.description["codec"]))
+
+
+def is_read(
+    library: Library, document_id: str, ordinal: int, profile: ReadingProfile, reader: Reader
+) -> bool:
+    """Whether there is a snapshot that `reader` would not make again."""
+    record = library.snapshot(document_id, ordinal, profile.id)
+    if record is None:
+        return False
+    return not reader.only_profiles_codec or record.codec == _codec_of(profile)
 
 
 def pending_volumes(
     library: Library, document_ids: Iterable[str], profile: ReadingProfile, reader: Reader
 ) -> list[PendingVolume]:
-    """The volumes of these documents that have no snapshot for `profile`."""
+    """The volumes of these documents that are not read (`is_read`) for `profile`."""
     pending = []
     for document_id in document_ids:
         document = library.document(document_id)
@@ -84,7 +103,7 @@ def pending_volumes(
         pending += [
             PendingVolume(document, volume, len(volumes))
             for volume in volumes
-            if library.snapshot(document_id, volume.ordinal, profile.id) is None
+            if not is_read(library, document_id, volume.ordinal, profile, reader)
         ]
     return pending
 
@@ -131,7 +150,7 @@ def read_volume(
                 subject=document.name,
                 remedy="read it again",
             )
-        codec = str(profile.description["codec"])
+        codec = reader.codec_label
         return library.put_snapshot(document.id, volume.ordinal, profile.id, scratch, len(tokens), codec)
     finally:
         with suppress(OSError):

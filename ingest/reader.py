@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kvfiles.codecs import Codec, ExactCodec
+from kvfiles.codecs import Codec, ExactCodec, codec_label
 from kvfiles.compose import Composer
-from kvfiles.errors import SnapshotError
+from kvfiles.errors import CalibrationError, SnapshotError
 from kvfiles.kernels import Kernels
 from kvfiles.positions import RopeTables
 from kvfiles.runtime import Context, Model
@@ -36,12 +36,17 @@ _RATE_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class ReadingSetup:
-    """What fixes a reading: profile id, prefix tokens, how a document is wrapped, the codec."""
+    """What fixes a reading: profile id, prefix tokens, how a document is wrapped, the codec.
+
+    With `only_profiles_codec` False a snapshot in any codec counts as read, because that of the profile
+    cannot be written now.
+    """
 
     profile_id: str
     prefix: Tokens
     wrap: Callable[[str, str], str]
     codec: Codec
+    only_profiles_codec: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,20 @@ class Reader:
         """Tokens of the largest volume, wrapper included, that this context can read and answer on."""
         return max(1, self._context.n_ctx - len(self._setup.prefix) - RESERVED_TOKENS)
 
+    @property
+    def codec_label(self) -> str:
+        """What `read` codes with, as `codecs.codec_label` names it."""
+        return codec_label(self._setup.codec.name, self._setup.codec.params())
+
+    @property
+    def only_profiles_codec(self) -> bool:
+        """See `ReadingSetup`."""
+        return self._setup.only_profiles_codec
+
+    def change_codec(self, codec: Codec, *, only_profiles_codec: bool) -> None:
+        """Code with `codec` from now on."""
+        self._setup = replace(self._setup, codec=codec, only_profiles_codec=only_profiles_codec)
+
     def volume_tokens(self, title: str, text: str) -> Tokens:
         """(n,) i32 tokens of a wrapped volume; text in it can never become control tokens."""
         return self._model.tokenize(self._setup.wrap(title, text))
@@ -105,7 +124,7 @@ class Reader:
                     if np.array_equal(snapshot.tokens, self._setup.prefix):
                         snapshot.container.verify()
                         return _facts(snapshot.header.about)
-            except (SnapshotError, KeyError, ValueError):
+            except (SnapshotError, CalibrationError, KeyError, ValueError):
                 pass  # damaged or of an older program: made again below
         return self._make_prefix(path)
 

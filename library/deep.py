@@ -74,6 +74,9 @@ class _Mending:
             with storage_errors(self._parts.files.root):
                 self._parts.files.prefix_path(finding.subject).unlink(missing_ok=True)
             self.done.append("A damaged prefix was removed; it is made again when the model is next used.")
+        elif finding.harm is Harm.HOT:
+            self._parts.hot.discard(finding.subject)
+            self.done.append("A damaged hot copy was removed; its snapshot is attached instead.")
 
     def finish(self, findings: tuple[Finding, ...]) -> None:
         """What concerns the whole library."""

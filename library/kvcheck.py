@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kvfiles.codecs import codec_label
 from kvfiles.container import Container
 from kvfiles.errors import SnapshotError, StorageError
 from library.errors import LibraryDamaged
@@ -51,7 +52,7 @@ def container_problem(path: Path, rows: Sequence[SnapshotRow]) -> str:
     try:
         told = (str(meta["profile"]), int(meta["n_tokens"]))
         about = dict(meta["about"])
-        codecs = (str(meta["codec"]), _codec_name(str(meta["codec"]), dict(meta["codec_params"])))
+        codecs = (str(meta["codec"]), codec_label(str(meta["codec"]), dict(meta["codec_params"])))
         volume = (str(about["document"]), int(about["volume"]))
     except (KeyError, TypeError, ValueError) as error:
         return f"has a header that makes no sense ({one_line(str(error), 60)})"
@@ -75,10 +76,3 @@ def values_per_token(path: Path) -> int | None:
         return None
     n_values = layers * heads * (k_dim + v_dim)
     return n_values if 0 < n_values < 1 << 32 else None
-
-
-def _codec_name(name: str, params: dict[str, object]) -> str:
-    """The name by which a person chooses the codec: `k4v4` for rotated with 4 bits."""
-    if name != "rotated":
-        return name
-    return f"k{params['k_bits']}v{params['v_bits']}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from library.catalogue import Catalogue
 from library.documents import Documents
 from library.failures import Failures
+from library.hot import HotCopies
 from library.indexing import Indexing
 from library.kvstore import KvStore
 from library.lock import WriterLock
@@ -27,4 +28,5 @@ class Parts:
     readings: Readings
     files: KvStore
     snapshots: Snapshots
+    hot: HotCopies
     indexing: Indexing

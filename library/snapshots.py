@@ -14,6 +14,7 @@ from pathlib import Path
 from library.catalogue import Catalogue
 from library.errors import LibraryDamaged, LibraryError
 from library.files import regular_size, storage_errors
+from library.hot import HotCopies
 from library.kvstore import KvStore, Leftover, discard_file
 from library.readings import Readings, SnapshotRow
 from library.records import SnapshotRecord
@@ -21,12 +22,13 @@ from library.wording import one_line
 
 
 class Snapshots:
-    """The snapshots of one library."""
+    """The snapshots of one library; a file takes its hot copy with it when it goes."""
 
-    def __init__(self, catalogue: Catalogue, readings: Readings, files: KvStore) -> None:
+    def __init__(self, catalogue: Catalogue, readings: Readings, files: KvStore, hot: HotCopies) -> None:
         self._catalogue = catalogue
         self._readings = readings
         self._files = files
+        self._hot = hot
 
     def get(self, document_id: str, ordinal: int, profile_id: str) -> SnapshotRecord | None:
         """The snapshot of a volume under this profile; None when there is none, or its file is gone
@@ -100,7 +102,8 @@ class Snapshots:
             self._files.keep(file, row.content)
 
     def sweep(self, *, keep: bool = False) -> list[Leftover]:
-        """Remove the files that no row refers to and temporary files of dead processes; returns them.
+        """Remove the files that no row refers to, their hot copies and temporary files of dead processes;
+        returns them.
 
         Only files that this store named are touched.  With `keep` they are only named.
         """
@@ -111,7 +114,7 @@ class Snapshots:
             with self._catalogue.transaction(), storage_errors(self._files.root):
                 orphans = filter(self._files.is_own, self._files.orphans(folder, self._known(folder)))
                 gone += [left for path in orphans if (left := discard_file(path, keep=keep))]
-        return gone + self._files.discard_temporary(keep=keep)
+        return gone + self._hot.sweep(keep=keep) + self._files.discard_temporary(keep=keep)
 
     def strangers(self) -> Iterator[Path]:
         """Files in the store that no row refers to, foreign ones too."""
@@ -133,6 +136,7 @@ class Snapshots:
         with self._catalogue.transaction():
             if not self._readings.refers_to(content):
                 self._files.discard(content)
+                self._hot.discard(content)
 
     def _record(self, row: SnapshotRow) -> SnapshotRecord:
         return SnapshotRecord(

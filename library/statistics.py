@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from library.catalogue import Catalogue
 from library.errors import LibraryDamaged
 from library.files import regular_size, tree_size
+from library.hot import HotTotals
 from library.kvcheck import values_per_token
 from library.parts import Parts
 
@@ -78,6 +79,7 @@ class LibraryStatistics:
     prefix_bytes: int
     temporary_bytes: int
     profiles: tuple[ProfileStatistics, ...]
+    hot: HotTotals = field(default_factory=HotTotals)
 
     @property
     def total_bytes(self) -> int:
@@ -88,6 +90,7 @@ class LibraryStatistics:
             + self.snapshot_bytes
             + self.prefix_bytes
             + self.temporary_bytes
+            + self.hot.size_bytes
         )
 
 
@@ -125,6 +128,7 @@ def gather(parts: Parts, current_profile: str | None) -> LibraryStatistics:
         snapshot_bytes=parts.snapshots.total_bytes(),
         prefix_bytes=tree_size(parts.files.root / "prefix"),
         temporary_bytes=tree_size(parts.files.root / "scratch"),
+        hot=parts.hot.totals(),
         profiles=tuple(_profiles(parts, current_profile)),
     )
 

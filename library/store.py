@@ -3,7 +3,7 @@
     catalogue.sqlite3     what there is (SQLite, WAL)
     writer.lock           who changes documents at this moment
     index/f1-<n>/         search index; can always be built again from the catalogue
-    kv/                   snapshots (see library.kvstore)
+    kv/, hot/             snapshots (see library.kvstore), and copies that attach faster (library.hot)
     scratch.lock          who may be writing temporary files (see library.presence)
 
 Any number of processes may read and search while one writes.  Whatever changes documents or the
@@ -26,6 +26,7 @@ from library.documents import Documents
 from library.errors import DocumentNotFound, LibraryDamaged
 from library.failures import Failures
 from library.files import tree_size
+from library.hot import HotCopies
 from library.index import SearchIndex
 from library.indexing import Indexing
 from library.kvstore import KvStore
@@ -54,8 +55,7 @@ from library.verify import check_all
 class Library:
     """One library, open.  A context manager; usable from several threads.
 
-    Every method may raise LibraryDamaged and StorageError; those that change something also
-    LibraryLocked.
+    Every method may raise LibraryDamaged and StorageError; those that change something also LibraryLocked.
     """
 
     def __init__(self, root: Path) -> None:
@@ -70,7 +70,8 @@ class Library:
             self._failures = Failures(self._catalogue)
             self._readings = Readings(self._catalogue)
             self._files = KvStore(private_directory(root / "kv"))
-            self._snapshots = Snapshots(self._catalogue, self._readings, self._files)
+            self.hot = HotCopies(root / "hot", self._readings.refers_to)
+            self._snapshots = Snapshots(self._catalogue, self._readings, self._files, self.hot)
             self._indexing = Indexing(root / "index", self._catalogue, self._documents, self._lock)
         except BaseException:
             self._catalogue.close()
@@ -114,6 +115,7 @@ class Library:
             self._readings,
             self._files,
             self._snapshots,
+            self.hot,
             self._indexing,
         )
 
@@ -196,6 +198,7 @@ class Library:
         media_type: str,
         text: DocumentText,
         warnings: Sequence[str] = (),
+        language: str | None = None,
     ) -> DocumentRecord:
         """Store a document read from `source`.  Repeating it changes nothing.
 
@@ -212,6 +215,7 @@ class Library:
                 title=title,
                 media_type=media_type,
                 warnings=warnings,
+                language=language,
             )
             return self._documents.one(document_id)
 

@@ -1,7 +1,8 @@
 """Does what is on disk fit together?  Changes nothing.
 
 Texts are read and compared with their checksums; of snapshots, existence and size are checked here
-and their contents in `library.deep`.  Memory does not grow with the library.
+and their contents, as those of hot copies, in a deep check (`library.deep`).  Memory does not grow
+with the library.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def check_all(
     yield from index_findings(parts)
     yield from _snapshot_findings(parts, check_file, on_snapshot)
     yield from _file_findings(parts)
+    yield from _hot_findings(parts, deep)
 
 
 def _catalogue_findings(parts: Parts, deep: bool) -> Iterator[Finding]:
@@ -148,3 +150,14 @@ def _file_findings(parts: Parts) -> Iterator[Finding]:
             yield Finding(Harm.ORPHAN, f"The file {shown} belongs to no snapshot.", str(path))
         else:
             yield Finding(Harm.FOREIGN, f"The file {shown} is not the library's.", str(path))
+
+
+def _hot_findings(parts: Parts, deep: bool) -> Iterator[Finding]:
+    """Copies of snapshots that have gone are none: the next sweep takes them."""
+    for path in parts.hot.foreign():
+        shown = one_line(str(path.relative_to(parts.root)), 120)
+        yield Finding(Harm.FOREIGN, f"The file {shown} is not the library's.", str(path))
+    for copy in parts.hot.copies() if deep else ():
+        if problem := parts.hot.problem(copy.content):
+            sentence = f"The hot copy of {copy.content} {problem}; it can be made again."
+            yield Finding(Harm.HOT, sentence, copy.content)

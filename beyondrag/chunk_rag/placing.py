@@ -18,7 +18,6 @@ from beyondrag.evidence import FoldedText
 from beyondrag.prompt import document_text
 from ingest.reader import READ_SLICE_TOKENS
 from kvfiles.runtime.model import Tokens
-from kvfiles.snapshot import Snapshot
 
 TOP_CHUNKS = 5
 """How many chunks are read, when so many fit."""
@@ -64,7 +63,7 @@ def prefill_chunks(
 
     Raises Cancelled, SnapshotError, ContextOverflow, DecodeError.
     """
-    with Snapshot(desk.library.prefix_path(desk.profile.id), desk.kernels) as prefix:
+    with desk.open(desk.library.prefix_path(desk.profile.id)) as prefix:
         desk.composer.attach(desk.context, [prefix])
     n_prefix = len(desk.prefix)
     tokens = context_tokens(desk, framed)[n_prefix:]

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from beyondrag.console import Console
+from beyondrag.quantities import counted
 
 if TYPE_CHECKING:
+    from beyondrag.engine import Engine
     from beyondrag.events import Answer, Event, Source
 
 EXIT_ABSTAINED = 3
@@ -98,7 +100,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check=not args.no_check,
         max_tokens=args.max_tokens,
     )
-    answer: Answer | None = None
     with (
         Library.open(settings.library) as library,
         Engine(settings, library) as engine,
@@ -107,17 +108,32 @@ def run(args: argparse.Namespace, console: Console) -> int:
         for warning in engine.warnings:
             console.warn(warning)
         printer = _Printer(console)
+        answer: Answer | None = None
         for event in engine.ask(question, options, cancelled):
             if isinstance(event, Done):
                 answer = event.answer
             else:
                 printer.show(event)
-    assert answer is not None
-    if console.wants_json:
-        console.json(answer.to_json())
-    else:
-        _print_answer(console, answer)
+        assert answer is not None
+        if console.wants_json:
+            console.json(answer.to_json())
+        else:
+            _print_answer(console, answer)
+        console.flush()
+        _make_hot_copies(engine, console, cancelled)
     return EXIT_ABSTAINED if answer.abstained else 0
+
+
+def _make_hot_copies(engine: Engine, console: Console, cancelled: Callable[[], bool]) -> None:
+    """What this answer read from archives attaches faster next time; the answer is out already."""
+    n_wanted = engine.n_hot_copies_wanted
+    if not n_wanted:
+        return
+    if not console.wants_json:
+        of = counted(n_wanted, "document")
+        console.note(f"making hot copies of {of}, which attach faster next time; Ctrl-C leaves it")
+    if problem := engine.make_hot_copies(cancelled):
+        console.warn(problem)
 
 
 class _Printer:
@@ -138,6 +154,7 @@ class _Printer:
         )
 
         console = self._console
+        _warn_of(event, console)
         if console.wants_json:
             return
         match event:
@@ -152,8 +169,10 @@ class _Printer:
                     console.note(f"left out {reason}")
             case ReadingDocument(title, done, total) if done == 0:
                 console.note(f"no snapshot yet: reading {total:,} tokens of {title}; this is done once")
-            case Attached(n_tokens, seconds):
-                console.note(f"attached {n_tokens:,} tokens in {seconds * 1000:.0f} ms")
+            case Attached(n_tokens, seconds, parts):
+                n_hot = sum(part.hot for part in parts)
+                hot = f", {counted(n_hot, 'document')} from hot copies" if n_hot else ""
+                console.note(f"attached {n_tokens:,} tokens in {seconds * 1000:.0f} ms{hot}")
             case EvidenceDelta(text):
                 if console.interactive:
                     console.stream(text if self._line_open else f"evidence: {text}")
@@ -166,6 +185,14 @@ class _Printer:
                 pass  # the answer is shown once it is known to be supported
             case _:
                 pass
+
+
+def _warn_of(event: Event, console: Console) -> None:
+    """Why a document is read again that was read before."""
+    from beyondrag.events import ReadingDocument
+
+    if isinstance(event, ReadingDocument) and event.why and event.done == 0:
+        console.warn(f"the snapshot of {event.title} cannot be used: {event.why}")
 
 
 def _print_answer(console: Console, answer: Answer) -> None:

@@ -24,6 +24,7 @@ MAX_FILE_MB = 20_000
 _EPILOG = """examples:
   beyondrag ingest ~/Contracts                 show the plan, ask, read
   beyondrag ingest ~/Contracts --dry-run       only show what would be done
+  beyondrag ingest ~/Contracts --codec archive    a quarter of the disk space or less (see below)
   beyondrag ingest report.pdf --index-only     make it searchable; it is read when first asked about
   beyondrag ingest ~/Contracts --prune --yes   also remove what is no longer in the folder
   beyondrag ingest --failed                    list files that could not be read, and what to do
@@ -32,6 +33,9 @@ _EPILOG = """examples:
 Inside folders, what .gitignore and .beyondragignore name is left out, and hidden files, node_modules,
 __pycache__ and the like; .beyondragignore has the last word (!name takes a file back).
 Paths named here are always taken.  Each message of a mailbox (.mbox) is a document of its own.
+
+The archive codecs need the model to be calibrated, which happens before the first reading and takes some
+minutes, once.  Ask with the same --codec, or set BEYONDRAG_CODEC.
 
 Stop with Ctrl-C at any time: finished documents are kept, and running the same command goes on."""
 
@@ -169,6 +173,8 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
         profile_id = None if library is None else current_profile(library, settings)
         n_chars = sum(planned.unread_chars(profile_id))
         cost = estimate(n_chars, settings, library)
+        for warning in cost.warnings:
+            console.warn(warning)
         if console.wants_json:
             console.json(
                 {
@@ -179,6 +185,9 @@ def _dry_run(args: argparse.Namespace, settings: Settings, console: Console) -> 
                     "ignored": found.n_ignored(),
                     "estimated_tokens": cost.tokens,
                     "estimated_bytes": cost.size_bytes,
+                    "calibration_seconds": None
+                    if cost.calibration_s is None
+                    else round(cost.calibration_s, 1),
                     "estimated_seconds": None if cost.seconds is None else round(cost.seconds, 1),
                     "failures": [failure_json(outcome) for outcome in failures],
                 }
@@ -203,7 +212,14 @@ def _estimate_in_words(cost: Estimate, n_chars: int) -> str:
 
     size = "" if cost.size_bytes is None else f", {amount_in_words(cost.size_bytes, 'bytes')} of snapshots"
     time = "" if cost.seconds is None else f", about {seconds_in_words(cost.seconds)} at the measured rate"
-    return f"to read: about {cost.tokens:,} tokens (estimated from {n_chars:,} characters){size}{time}"
+    before = (
+        ""
+        if cost.calibration_s is None
+        else f"; before that the model is calibrated, once: about {seconds_in_words(cost.calibration_s)}"
+    )
+    return (
+        f"to read: about {cost.tokens:,} tokens (estimated from {n_chars:,} characters){size}{time}{before}"
+    )
 
 
 # -------------------------------------------------------------------------------- ingest
@@ -272,15 +288,25 @@ def _index_and_read(
     cancelled: Callable[[], bool],
 ) -> tuple[IndexReport, dict[str, object]]:
     """Parse and read side by side; where someone is asked first, the model is opened and counts meanwhile."""
+    from beyondrag.codec_choice import lacks_calibration
     from beyondrag.commands.ingest_words import summary_json
-    from beyondrag.reading_along import ReadingAlong
+    from beyondrag.reading_along import ReadingAlong, Told
 
-    at_once = args.yes or not console.interactive
-    with ReadingAlong(settings, cancelled, at_once=at_once) as reading:
+    ask = console.interactive and not args.yes
+    at_once = not ask and not lacks_calibration(settings)  # which is planned and shown before it begins
+    told = Told(calibrated=lambda warnings: _tell_calibrated(warnings, console))
+    with ReadingAlong(settings, cancelled, at_once=at_once, told=told) as reading:
         report = _index(args, library, console, cancelled, reading.offer)
         summary = summary_json(report)
-        read = _read(reading, console, ask=not at_once, is_empty=not report.document_ids)
+        read = _read(reading, console, ask=ask, is_empty=not report.document_ids)
     return report, summary if read is None else summary | {"read": read}
+
+
+def _tell_calibrated(warnings: tuple[str, ...], console: Console) -> None:
+    for warning in warnings:
+        console.warn(warning)
+    if not warnings and not console.wants_json:
+        console.note("the model is calibrated")
 
 
 def _read(reading: ReadingAlong, console: Console, *, ask: bool, is_empty: bool) -> dict[str, object] | None:
@@ -304,6 +330,10 @@ def _read(reading: ReadingAlong, console: Console, *, ask: bool, is_empty: bool)
             f"{amount_in_words(plan.size_bytes, 'bytes')} of snapshots, "
             f"about {seconds_in_words(plan.n_tokens / plan.tokens_per_s)} at {plan.tokens_per_s:.0f} tokens/s"
         )
+        if plan.calibration_s is not None:
+            console.out(
+                f"before that the model is calibrated, once: about {seconds_in_words(plan.calibration_s)}"
+            )
     if ask and not console.confirm("Read them now?"):
         console.note("indexed, not read: a document is read when it is first needed")
         return None
@@ -324,6 +354,8 @@ def _read(reading: ReadingAlong, console: Console, *, ask: bool, is_empty: bool)
 
 def _finish(reading: ReadingAlong, n_tokens: int, console: Console) -> ReadingDone:
     """Read the rest, with a bar."""
+    from beyondrag.calibration.running import SCALE
+
     with console.progress(n_tokens, "tokens") as progress:
         last = ""
 
@@ -339,4 +371,7 @@ def _finish(reading: ReadingAlong, n_tokens: int, console: Console) -> ReadingDo
                 last = name
             progress.update(state.done_tokens, total=state.total_tokens, detail=name)
 
-        return reading.finish(on_progress)
+        def on_calibrating(done: float, what: str) -> None:
+            progress.update(0, detail=f"calibrating the model, {done / SCALE:.0%}: {what}")
+
+        return reading.finish(on_progress, on_calibrating)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from beyondrag.console import Console
 from beyondrag.quantities import bytes_in_words
 from beyondrag.tables import columns
+from library.wording import one_line
 
 if TYPE_CHECKING:
     from kvfiles.container import Container
-    from kvfiles.snapshot import Snapshot
+    from kvfiles.snapshot import SnapshotHeader
 
 _EXAMPLES = """\
 Exit code 6 when the file or a section is damaged.
@@ -41,12 +42,15 @@ def add_parser(
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print header and section table; 6 when a section is damaged."""
-    from kvfiles.kernels import best
-    from kvfiles.snapshot import Snapshot
+    from kvfiles.container import Container
+    from kvfiles.snapshot import read_header
 
-    with Snapshot(Path(args.file), best()) as snapshot:
-        header = _header(snapshot)
-        sections = _sections(snapshot.container)
+    with Container(Path(args.file)) as container:
+        header = _header(container, read_header(container))
+        calibration = _calibration(Path(args.file), args)
+        sections = _sections(container)
+    if calibration is not None:
+        header["calibration"] = calibration
     if console.wants_json:
         console.json({"file": args.file, "header": header, "sections": sections})
     else:
@@ -54,8 +58,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0 if all(section["checksum"] == "ok" for section in sections) else _DAMAGED
 
 
-def _header(snapshot: Snapshot) -> dict[str, Any]:
-    header = snapshot.header
+def _calibration(file: Path, args: argparse.Namespace) -> str | None:
+    """Whether the calibration that the file names is here; None when it names none.
+
+    Raises SnapshotCorrupt, SnapshotVersion: nothing can be decoded with what the header says.
+    """
+    from beyondrag.calibration.store import CalibrationStore
+    from beyondrag.settings import settings_from
+    from kvfiles.errors import CalibrationError
+    from kvfiles.kernels import best
+    from kvfiles.snapshot import Snapshot
+
+    try:
+        with Snapshot(file, best(), CalibrationStore(settings_from(args).models)) as snapshot:
+            return "here" if snapshot.header.tables_id is not None else None
+    except CalibrationError as error:
+        return error.message
+
+
+def _header(container: Container, header: SnapshotHeader) -> dict[str, Any]:
+    from kvfiles.snapshot import stored_bits
+
     shape = header.shape
     return {
         "profile": header.profile,
@@ -68,13 +91,11 @@ def _header(snapshot: Snapshot) -> dict[str, Any]:
         "rope": header.rope,
         "codec": header.codec,
         "codec_params": header.codec_params,
-        "bits_per_value": round(
-            snapshot.codec.bits_per_value(header.n_tokens, shape.k_width, shape.v_width), 4
-        ),
+        "bits_per_value": round(stored_bits(container, header), 4),
         "tokens": header.n_tokens,
         "position": header.position,
         "about": header.about,
-        "size_bytes": snapshot.size_bytes,
+        "size_bytes": container.size_bytes,
     }
 
 
@@ -109,6 +130,7 @@ def _print(file: str, header: dict[str, Any], sections: list[dict[str, Any]], co
         f"head sizes {shape['k_head_dim']} (K) and {shape['v_head_dim']} (V)",
         "rope": _pairs(header["rope"]),
         "codec": " ".join(filter(None, (header["codec"], _pairs(header["codec_params"])))),
+        "tables": header.get("calibration", ""),
         "bits/value": f"{header['bits_per_value']:.2f}",
         "tokens": f"{header['tokens']:,} from position {header['position']:,}",
         "about": _pairs(header["about"]),
@@ -136,4 +158,5 @@ def _print(file: str, header: dict[str, Any], sections: list[dict[str, Any]], co
 
 
 def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items())
+    shown = {key: one_line(str(value))[:12] if key == "tables" else value for key, value in values.items()}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())

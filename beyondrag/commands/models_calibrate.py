@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 The archive codec stores a document in a fraction of the bytes of the others, and needs to be calibrated
-for each model once.  Reading and asking do not use it yet.
+for each model once.  `beyondrag ingest FOLDER --codec archive` does that by itself.
 
 examples:
   beyondrag models calibrate                             the configured model, with the texts shipped

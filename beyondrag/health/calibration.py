@@ -8,11 +8,30 @@ from typing import TYPE_CHECKING
 from beyondrag.calibration.store import CalibrationStore
 from beyondrag.health.check import Check, ok, warn
 from beyondrag.quantities import bytes_in_words
+from kvfiles.codecs import archive_quality
+from kvfiles.codecs.archive.tables import group_heads
 from kvfiles.errors import CalibrationError
 from library.wording import one_line
 
 if TYPE_CHECKING:
     from beyondrag.health.facts import Facts
+
+
+def _none(remedy: str, codec: str | None) -> Check:
+    """There is no calibration; `codec` needs one, or none does."""
+    if codec is None:
+        return ok("calibration", f"none; only the archive codec needs one ({remedy})")
+    return warn("calibration", f"none, which {codec} needs; the next ingest makes it in some minutes", remedy)
+
+
+def _too_wide(facts: Facts) -> str:
+    """What of the model's cache the archive codec cannot store; "" when it can, or nothing is known."""
+    try:
+        if facts.model_shape is not None:
+            group_heads(facts.model_shape)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def check_calibration(facts: Facts) -> Iterator[Check]:
@@ -24,8 +43,12 @@ def check_calibration(facts: Facts) -> Iterator[Check]:
     store = CalibrationStore(facts.settings.models)
     found = store.describe(model, sha256)
     known_as = one_line(model.stem, 100)
+    wanted = archive_quality(facts.settings.codec) is not None
+    if wanted and (wide := _too_wide(facts)):
+        yield warn(name, f"{facts.settings.codec} cannot store {wide}", "choose another codec, such as k4v4")
+        return
     if found is None:
-        yield ok(name, f"none; only the archive codec needs one (beyondrag models calibrate {known_as})")
+        yield _none(f"beyondrag models calibrate {known_as}", facts.settings.codec if wanted else None)
         return
     if found.status == "damaged":
         again = f"beyondrag models calibrate {known_as} --force"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beyondrag.codec_choice import choose_codec
+from beyondrag.estimate import expected_bits
 from beyondrag.health.check import Check, bad, ok, warn
 from beyondrag.quantities import bytes_in_words
 from kvfiles import kernels
-from kvfiles.codecs import codec_named
 from library.files import storage_errors
 from library.wording import one_line
 
@@ -39,11 +40,11 @@ def check_models_disk(facts: Facts) -> Iterator[Check]:
 
 def _largest_snapshot(facts: Facts) -> int:
     """Bytes of the snapshot of a whole context with the configured codec; 0 where that is not known."""
-    shape, n_ctx = facts.model_shape, facts.settings.context
-    if shape is None:
+    shape, settings, n_ctx = facts.model_shape, facts.settings, facts.settings.context
+    if shape is None or facts.model_path is None or facts.model_sha256 is None:
         return 0
-    codec = codec_named(facts.settings.codec, shape, kernels.best())
-    bits = codec.bits_per_value(n_ctx, shape.k_width, shape.v_width)
+    chosen = choose_codec(settings, facts.model_path, facts.model_sha256, shape, kernels.best())
+    bits = expected_bits(chosen, settings.codec, shape, n_ctx)
     return round(n_ctx * shape.values_per_token * bits / 8)
 
 

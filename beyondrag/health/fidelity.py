@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from beyondrag.fidelity_verdict import configured_findings, remedy_for
 from beyondrag.health.check import Check, ok, warn
 from beyondrag.quantities import moment_in_words
+from kvfiles.codecs import canonical_name
 
 if TYPE_CHECKING:
     from beyondrag.health.facts import Facts
@@ -26,5 +27,6 @@ def check_fidelity(facts: Facts) -> Iterator[Check]:
             yield warn(name, line, remedy_for(finding, settings))
         else:
             yield ok(name, line if finding.status == "ok" else f"{line}; not settled either way")
-    if settings.codec not in {finding.codec for finding in found} and settings.codec != "exact":
+    measured = {canonical_name(finding.codec) for finding in found}
+    if canonical_name(settings.codec) not in measured and settings.codec != "exact":
         yield ok(name, f"{settings.codec} was not measured on this model here (beyondrag eval fidelity)")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from beyondrag.calibration.store import CalibrationStore
 from beyondrag.health.catalogue_file import has_library, is_current
 from beyondrag.health.check import Check, bad, ok, warn
 from beyondrag.quantities import bytes_in_words
@@ -32,7 +33,7 @@ def check_contents(facts: Facts) -> Iterator[Check]:
         yield from _failures(library)
         yield from _left_over(library)
         if facts.deep:
-            yield from _everything(library)
+            yield from _everything(facts, library)
 
 
 def _snapshots(facts: Facts, library: Library) -> Iterator[Check]:
@@ -95,9 +96,9 @@ def _left_over(library: Library) -> Iterator[Check]:
         yield ok(name, "none")
 
 
-def _everything(library: Library) -> Iterator[Check]:
+def _everything(facts: Facts, library: Library) -> Iterator[Check]:
     name = "whole library"
-    verdict = Upkeep(library).verify(deep=True)
+    verdict = Upkeep(library, CalibrationStore(facts.settings.models)).verify(deep=True)
     about = f"{verdict.n_documents:,} documents and {verdict.n_snapshots:,} snapshots read"
     if verdict.sound:
         yield ok(name, f"{about}; catalogue, texts, search index and snapshots fit together")

@@ -11,6 +11,7 @@ from beyondrag.settings import (
     CACHE_TYPE_VARIABLE,
     CODEC_VARIABLE,
     GPU_LAYERS_VARIABLE,
+    HOT_CACHE_VARIABLE,
     MODEL_VARIABLE,
     Settings,
 )
@@ -23,7 +24,8 @@ _SOURCES: dict[str, tuple[str, str]] = {
     "model": ("--model", MODEL_VARIABLE),
     "context": ("--context", ""),
     "threads": ("--threads", ""),
-    "codec": ("", CODEC_VARIABLE),
+    "codec": ("--codec", CODEC_VARIABLE),
+    "hot_cache": ("--hot-cache", HOT_CACHE_VARIABLE),
     "cache_type": ("", CACHE_TYPE_VARIABLE),
     "gpu_layers": ("", GPU_LAYERS_VARIABLE),
 }

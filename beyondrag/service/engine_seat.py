@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from math import ceil
 
 from beyondrag.dialogue import Dialogue
 from beyondrag.engine import Engine
-from beyondrag.estimate import CHARS_PER_TOKEN
+from beyondrag.engine_reading import EngineReading
 from beyondrag.events import Answer, Event
 from beyondrag.models import ModelStore
 from beyondrag.reading import reading_profile
@@ -17,14 +17,12 @@ from beyondrag.service.door import Door, OpenLibrary
 from beyondrag.service.history import History
 from beyondrag.service.inbox import Conversing, Question
 from beyondrag.service.notices import Arm, WhatWasRead
-from beyondrag.service.reading import Unread
 from beyondrag.service.seat import SeatFacts, model_in_words
 from beyondrag.settings import Settings
-from ingest.pipeline import PendingVolume, pending_volumes, read_volume
 from kvfiles.errors import BeyondragError
 from kvfiles.runtime.context import SLICE_TOKENS
-from library.errors import DocumentNotFound
-from library.records import SnapshotRecord
+
+_LOG = logging.getLogger(__name__)
 
 FIXED_POSITION = (
     "snapshots of this model work only as the first document; others are read again for each question"
@@ -78,7 +76,7 @@ class EngineSeat:
     ) -> None:
         self._relay = relay
         self._engine, self._open_library, self._opened = engine, library, opened
-        self._library = library.library
+        self._reading = EngineReading(library.library, engine.profile.id, lambda: engine, SLICE_TOKENS)
         settings = engine.settings
         self._facts = SeatFacts(
             model_in_words(settings.model),
@@ -148,62 +146,22 @@ class EngineSeat:
             conversing.id = conversing.id or self._history.new_id()
         return self._dialogue
 
+    def make_hot_copies(self, cancelled: Callable[[], bool]) -> None:
+        """See `Engine.make_hot_copies`."""
+        if problem := self._engine.make_hot_copies(cancelled):
+            _LOG.warning("%s", problem)
+
     # ------------------------------------------------------------------- reading
 
-    def unread(self, document_ids: Sequence[str]) -> list[Unread]:
-        """Those of them that lack a snapshot; unknown ids are left out."""
-        found = []
-        for document_id in document_ids:
-            try:
-                document = self._library.document(document_id)
-            except DocumentNotFound:
-                continue
-            volumes = self._library.volumes(document_id, self._facts.profile_id)
-            if not volumes:
-                n_tokens = ceil(document.n_chars / CHARS_PER_TOKEN)
-                n_volumes = ceil(max(n_tokens, 1) / self._engine.reader.max_volume_tokens)
-                found.append(Unread(document_id, n_tokens, n_volumes, document.name))
-                continue
-            left = [v for v in volumes if not self._has_snapshot(document_id, v.ordinal)]
-            if left:
-                n_tokens = sum(volume.n_tokens for volume in left)
-                found.append(Unread(document_id, n_tokens, len(left), document.name))
-        return found
-
-    def pending(self, document_id: str) -> list[PendingVolume]:
-        """The document's volumes that lack a snapshot, cut now if need be.
-
-        Raises DocumentNotFound, LibraryDamaged, ContextOverflow.
-        """
-        return pending_volumes(self._library, [document_id], self._engine.profile, self._engine.reader)
-
-    def is_read(self, pending: PendingVolume) -> bool:
-        """Whether its snapshot is there by now."""
-        return self._has_snapshot(pending.document.id, pending.volume.ordinal)
-
-    def read(
-        self, pending: PendingVolume, on_slice: Callable[[int], None], cancelled: Callable[[], bool]
-    ) -> SnapshotRecord:
-        """Read it.  Raises what `on_slice` raises, Cancelled, DecodeError, library and storage errors.
+    @property
+    def reading(self) -> EngineReading:
+        """Reads documents into the same context.
 
         A waiting question gets its turn after a slice of 128 tokens: 1.3 s at 100 tokens/s.  With SmolLM2 on
         one core (two runs of 384 tokens) slices of 64 to 384 tokens read 187-219 tokens/s without an order
         between them; slices of 32 are slower, 162-175.
         """
-        return read_volume(
-            self._library,
-            pending,
-            self._engine.profile,
-            self._engine.reader,
-            on_slice=on_slice,
-            cancelled=cancelled,
-            slice_tokens=SLICE_TOKENS,
-        )
-
-    def drop_snapshots(self, document_id: str) -> None:
-        """Forget all snapshots of the document."""
-        for record in self._library.snapshots(document_id):
-            self._library.drop_snapshot(record)
+        return self._reading
 
     def set_reading_aside(self) -> Callable[[], None]:
         """Free the context for questions; what this returns puts everything back, bit for bit.
@@ -222,6 +180,3 @@ class EngineSeat:
             context.set_state(state)
 
         return put_back
-
-    def _has_snapshot(self, document_id: str, ordinal: int) -> bool:
-        return self._library.snapshot(document_id, ordinal, self._facts.profile_id) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,8 @@ from beyondrag.settings import Settings
 from ingest.pipeline import PendingVolume
 from kvfiles.errors import Cancelled, DecodeError
 
+_LOG = logging.getLogger(__name__)
+
 OpenSeat = Callable[[Settings], Seat]
 """Opens library and model; called in the engine thread.  Raises ModelNotFound, model and library errors."""
 
@@ -31,9 +34,9 @@ OpenSeat = Callable[[Settings], Seat]
 class EngineThread:
     """Takes its work from `inbox`.  llama.cpp and its library object never leave this thread.
 
-    Order: another model, questions, then reading, one volume after another.  A question that comes
-    while a volume is read waits for one slice of it: then the reading is set aside, the question
-    answered, and the reading goes on where it was, bit for bit.
+    Order: another model, questions, hot copies of what they read, then reading, one volume after another.
+    A question that comes while a volume is read waits for one slice of it: then the reading is set aside,
+    the question answered, and the reading goes on where it was, bit for bit.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class EngineThread:
                     break
                 self._do(work)
                 self._put_right()
+                self._make_hot_copies()
         except Exception as error:  # nothing is known to come here; it must not be silent if it does
             self._announcer.tell(Failed(problem_of(error)))
         finally:
@@ -107,30 +111,44 @@ class EngineThread:
         finally:
             self._tickets.done(question.ticket)
 
+    def _make_hot_copies(self) -> None:
+        """While nobody waits; whatever goes wrong with them, the thread goes on."""
+        if self._seat is not None:
+            try:
+                self._seat.make_hot_copies(lambda: self.inbox.in_a_hurry)
+            except Exception as error:
+                _LOG.warning("no hot copy was made: %s", error)
+
     # ------------------------------------------------------------------- reading
 
     def _read(self, job: ReadingJob) -> None:
-        """One volume of it, or its end."""
+        """One volume of it, or its end.  One that is broken off is handed out again when it is over."""
+        if job.is_over:
+            if job.failure is None:
+                self._finish(job, cancelled=True)
+            else:
+                self._fail(job, job.failure)
+            return
 
         def cancelled() -> bool:
             return job.ticket.stopped() or self.inbox.closed
 
         try:
-            if cancelled():
-                raise Cancelled("stopped")
             seat = self._ready_seat()
             if seat.context_tokens():
                 seat.forget()
                 tell_context(self._announcer, seat, ())
-            if not job.step(seat, self._announcer, lambda pending: self._at_slice(job, pending), cancelled):
+            if not job.step(
+                seat.reading, self._announcer, lambda pending: self._at_slice(job, pending), cancelled
+            ):
                 self._finish(job, cancelled=False)
         except Cancelled:
-            self._finish(job, cancelled=True)
+            pass
         except DecodeError:
             self._afterwards = "open anew"  # and then the job goes on
         except Exception as error:  # it is the ingest that fails, not the thread
             if not self._missing:  # otherwise it waits for the model to be pulled
-                self._fail(job, error)
+                job.failure = error
 
     def _at_slice(self, job: ReadingJob, pending: PendingVolume) -> None:
         """Between two slices of a volume: answer what waits, wait while paused, then go on or give it up.
@@ -158,7 +176,7 @@ class EngineThread:
             raise Cancelled("stopped")
         if put_back is None:
             return
-        if seat.is_read(pending):
+        if seat.reading.is_read(pending):
             raise SetAside("a question needed this volume and has read it")
         seat.forget()
         tell_context(self._announcer, seat, ())  # for a question it is empty, whatever reading has in it

@@ -86,7 +86,8 @@ def _read(answer: Answer, read: WhatWasRead | None) -> str:
 
 def _part(part: ReadPart) -> str:
     label = "" if part.label in ("", "whole document") else f" ({inline(part.label)})"
-    how = f"{inline(part.read_from)}, {inline(part.codec)}, {part.bits:.2f} bits a value"
+    read_from = "hot copy" if part.hot else part.read_from
+    how = f"{inline(read_from)}, {inline(part.codec)}, {part.bits:.2f} bits a value"
     return f"- {inline(part.title)}{label}: tokens {part.first:,} to {part.stop - 1:,} ({how})"
 
 

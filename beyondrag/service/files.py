@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from beyondrag.calibration.store import CalibrationStore, HeldTables
 from beyondrag.errors import UsageError
 from beyondrag.estimate import CHARS_PER_TOKEN, estimate
 from beyondrag.planning import PlannedReading
@@ -23,7 +24,8 @@ from ingest.pipeline import FRAME_TOKENS
 from ingest.reader import RESERVED_TOKENS
 from ingest.scan import ScanResult, scan
 from kvfiles import kernels
-from kvfiles.errors import Cancelled, SnapshotError, StorageError
+from kvfiles.codecs import TablesSource
+from kvfiles.errors import CalibrationError, Cancelled, SnapshotError, StorageError
 from kvfiles.snapshot import Snapshot
 from library.errors import DocumentNotFound, LibraryDamaged
 from library.files import regular_size
@@ -44,12 +46,8 @@ _PROMPT_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What indexing did: the documents of all files, how many files brought one, what went wrong.
+    """What indexing did: how many files brought a document, what went wrong, whether it was stopped."""
 
-    `cancelled`: it was stopped; no document is to be read then.
-    """
-
-    document_ids: tuple[str, ...]
     n_added: int
     problems: tuple[FileProblem, ...]
     cancelled: bool = False
@@ -61,8 +59,9 @@ class FileTasks:
     Every method raises library, ingest and storage errors, and Cancelled when its ticket was stopped.
     """
 
-    def __init__(self, library: Library, announcer: Announcer) -> None:
-        self._library, self._announcer = library, announcer
+    def __init__(self, library: Library, calibrations: CalibrationStore, announcer: Announcer) -> None:
+        self._library, self._calibrations, self._announcer = library, calibrations, announcer
+        self._tables = HeldTables(calibrations)
 
     # ---------------------------------------------------------------------- plan
 
@@ -85,13 +84,14 @@ class FileTasks:
             planned.add(seen)
             saying(outcome.path.name, done, max(done, len(found.files)))
         unread = planned.unread_chars(profile_id)
-        cost = estimate(sum(unread), settings, self._library)
+        # A calibration takes minutes that no question could interrupt: here it is left to a command.
+        cost = estimate(sum(unread), settings, self._library, calibrates=False)
         room = max(settings.context - RESERVED_TOKENS - FRAME_TOKENS - _PROMPT_TOKENS, 1)
         return Plan(
             ticket.number,
             tuple(paths),
             _counts(tally, found),
-            problems_of(outcomes, found),
+            (*(FileProblem("", warning, "") for warning in cost.warnings), *problems_of(outcomes, found)),
             sum(ceil(max(n / CHARS_PER_TOKEN, 1) / room) for n in unread),
             cost.tokens,
             cost.size_bytes or 0,
@@ -101,13 +101,20 @@ class FileTasks:
 
     # --------------------------------------------------------------------- index
 
-    def index(self, ticket: Ticket, paths: Sequence[Path]) -> Indexed:
-        """Bring the library up to date with `paths`; what was indexed before a stop is kept."""
+    def index(
+        self, ticket: Ticket, paths: Sequence[Path], on_documents: Callable[[Iterable[str]], None]
+    ) -> Indexed:
+        """Bring the library up to date with `paths`; what was indexed before a stop is kept.
+
+        `on_documents` hears of the documents of all files as soon as they are in the library.
+        """
         saying = self._looking(ticket)
         added: list[FileOutcome] = []
 
         def on_file(outcome: FileOutcome, done: int, total: int) -> None:
             saying(outcome.path.name, done, total)
+            if outcome.document_id is not None:
+                on_documents([outcome.document_id])
             if outcome.state in ADDED:
                 added.append(outcome)
                 self._announcer.library_changed(settled=False)
@@ -118,10 +125,11 @@ class FileTasks:
                     self._library, paths, retry_failed=True, on_file=on_file, cancelled=ticket.stopped
                 )
         except Cancelled:
-            return Indexed((), len(added), (), cancelled=True)
+            return Indexed(len(added), (), cancelled=True)
         finally:
             self._announcer.library_changed()
-        return Indexed(report.document_ids, len(added), problems_of(report.problems, report.scan))
+        on_documents(report.document_ids)
+        return Indexed(len(added), problems_of(report.problems, report.scan))
 
     # ------------------------------------------------------------------- the rest
 
@@ -171,7 +179,9 @@ class FileTasks:
             done = totals.n_documents + n
             saying("snapshots", done, max(everything, done))
 
-        verdict = Upkeep(self._library).verify(deep=deep, on_document=on_document, on_snapshot=on_snapshot)
+        verdict = Upkeep(self._library, self._calibrations).verify(
+            deep=deep, on_document=on_document, on_snapshot=on_snapshot
+        )
         return verdict.n_documents, verdict.n_snapshots, [finding.text for finding in verdict.findings]
 
     def _check(self, ticket: Ticket, document: DocumentRecord, *, deep: bool) -> tuple[list[str], int]:
@@ -186,7 +196,7 @@ class FileTasks:
         snapshots = self._library.snapshots(document.id)
         for record in snapshots:
             _stop_if(ticket)
-            wrong = _snapshot_problem(record, deep=deep)
+            wrong = _snapshot_problem(record, self._tables, deep=deep)
             if wrong:
                 part = f"part {record.ordinal + 1} of " if len(snapshots) > 1 else ""
                 found.append(
@@ -206,15 +216,15 @@ class FileTasks:
         return say
 
 
-def _snapshot_problem(record: SnapshotRecord, *, deep: bool) -> str:
+def _snapshot_problem(record: SnapshotRecord, tables: TablesSource, *, deep: bool) -> str:
     """Why its file cannot be used; "" when it can."""
     if not deep:
         size = regular_size(record.path)
         return "it is gone" if size is None else "" if size == record.size_bytes else "it has another size"
     try:
-        with Snapshot(record.path, kernels.best()) as snapshot:
+        with Snapshot(record.path, kernels.best(), tables) as snapshot:
             snapshot.container.verify()
-    except (SnapshotError, StorageError) as error:
+    except (SnapshotError, CalibrationError, StorageError) as error:
         return error.message
     return ""
 

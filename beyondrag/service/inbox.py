@@ -58,18 +58,19 @@ class Inbox:
     # ---------------------------------------------------------------- any thread
 
     def put(self, work: Work) -> None:
-        """Let it wait for its turn."""
+        """Let it wait for its turn; a reading that waits already is looked at again."""
         with self._changed:
             if isinstance(work, Question):
                 self._questions.append(work)
             elif isinstance(work, ReadingJob):
-                self._readings.append(work)
+                if work not in self._readings:
+                    self._readings.append(work)
             else:
                 self._model = work
             self._changed.notify_all()
 
     def look_again(self) -> None:
-        """A ticket was paused, let go on or stopped."""
+        """A ticket was paused, let go on or stopped, or a reading has heard that nothing more comes."""
         with self._changed:
             self._changed.notify_all()
 
@@ -90,7 +91,8 @@ class Inbox:
         """What to do next, waiting for it; None when the inbox was closed.
 
         A question and a model are taken out; a reading stays until `finished`, so that questions can go
-        before its next volume.  Without an engine (`can_read` False) only stopped readings are handed out.
+        before its next volume.  Without an engine (`can_read` False) only readings that are over are handed
+        out.
         """
         with self._changed:
             while not self._closed:
@@ -126,6 +128,11 @@ class Inbox:
         """Whether another model is to be opened."""
         return self._model is not None
 
+    @property
+    def in_a_hurry(self) -> bool:
+        """Whether something waits that must not wait for what can be done later."""
+        return self._closed or self.question_waits or self.model_waits
+
     def wait_paused(self, ticket: Ticket) -> None:
         """Wait until a paused reading has a reason to look up: any of the above, or its own ticket."""
         with self._changed:
@@ -140,9 +147,8 @@ class Inbox:
             return model
         if self._questions:
             return self._questions.popleft()
-        for reading in self._readings:
-            if reading.ticket.stopped():
-                return reading
-        if can_read:
-            return next((reading for reading in self._readings if not reading.ticket.paused), None)
-        return None
+        over = next((reading for reading in self._readings if reading.is_over), None)
+        if over is not None or not can_read:
+            return over
+        due = (reading for reading in self._readings if reading.is_due and not reading.ticket.paused)
+        return next(due, None)

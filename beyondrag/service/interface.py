@@ -142,7 +142,8 @@ class Service(Protocol):
         """Look what an ingest would do; `Looking`..., `Plan` follow.  Nothing is changed."""
 
     def ingest(self, paths: Sequence[Path], *, read: bool = True) -> int:
-        """Index, and read with the model if `read`; `Looking`..., `Reading`..., `Ingested` follow."""
+        """Index, and read with the model if `read`; `Looking`... and `Reading`... side by side, then
+        `Ingested`, follow."""
 
     def pause(self, request: int, paused: bool) -> None:
         """Hold or go on with the reading of an ingest; questions are answered in between either way."""

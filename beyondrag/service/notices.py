@@ -97,7 +97,8 @@ class Asked:
 class ReadPart:
     """Something that stands in the context: a document at positions first .. stop-1.
 
-    `bits` is the size of a stored value; 16 when it was prefilled.
+    `bits` is the size of a stored value; 16 when it was prefilled.  `hot`: it was attached from the hot copy
+    of its snapshot.
     """
 
     document_id: str
@@ -108,6 +109,7 @@ class ReadPart:
     read_from: Literal["snapshot", "prefill"]
     codec: str
     bits: float
+    hot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,10 @@ class ReadingAhead:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A volume is being read: tokens of it and of the whole job, tokens/s of late, seconds left."""
+    """A volume is being read: tokens of it and of the whole job, tokens/s of late, seconds left.
+
+    While files are still looked at the whole grows, and `eta_s` is None: nobody knows how much is to come.
+    """
 
     request: int
     document_id: str

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from beyondrag.reading_queue import ReadingQueue, Shelf
 from beyondrag.service.announcer import Announcer
 from beyondrag.service.notices import (
     DocumentAhead,
@@ -21,14 +20,15 @@ from beyondrag.service.notices import (
 from beyondrag.service.pace import Pace, Throttle
 from beyondrag.service.ticket import Ticket
 from ingest.pipeline import PendingVolume, volume_title
-from kvfiles.errors import Cancelled, DecodeError
+from kvfiles.errors import BeyondragError, Cancelled, DecodeError
 from library.errors import DocumentNotFound, LibraryDamaged
 from library.records import SnapshotRecord
 
 REPORT_EVERY_S = 0.1
+AHEAD_EVERY_S = 1.0
+"""While files are looked at, what lies ahead grows: it is told this often."""
 MAX_TRIES = 2
-"""Times that a volume is tried on which llama.cpp fails, each time with the model opened anew; and times
-that a document is cut anew because it changed under the reading."""
+"""Times that a volume is tried on which llama.cpp fails, each time with the model opened anew."""
 MAX_PROBLEMS = 1000
 MAX_AHEAD = 1000
 """Documents that are named before their turn comes."""
@@ -38,27 +38,8 @@ class SetAside(Cancelled):
     """This volume is not to be read on now; the job itself goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A document that is not read yet; both numbers are estimates until it has been cut."""
-
-    document_id: str
-    n_tokens: int
-    n_volumes: int
-    name: str = ""
-
-
-class ReadingSeat(Protocol):
+class ReadingSeat(Shelf, Protocol):
     """What reading needs of the engine's side."""
-
-    def unread(self, document_ids: Sequence[str]) -> list[Unread]:
-        """Those of them that lack a snapshot; unknown ids are left out."""
-
-    def pending(self, document_id: str) -> list[PendingVolume]:
-        """The document's volumes that lack a snapshot.  Raises DocumentNotFound, LibraryDamaged."""
-
-    def is_read(self, pending: PendingVolume) -> bool:
-        """Whether its snapshot is there by now."""
 
     def read(
         self, pending: PendingVolume, on_slice: Callable[[int], None], cancelled: Callable[[], bool]
@@ -70,41 +51,89 @@ class ReadingSeat(Protocol):
 
 
 class ReadingJob:
-    """Belongs to the engine thread from its first `step` on; only `ticket` is touched from outside.
+    """One ingest, or one reading anew.
 
-    Documents are cut as their turn comes, so that reading begins at once: until then their tokens are
-    estimates and the total moves a little.
+    Files are looked at in one thread, which calls `offer` and at last `looked`; the engine thread reads what
+    was offered meanwhile.  Documents are cut as their turn comes, so that reading begins at once: until then
+    their tokens are estimates, and the total moves a little.
+
+    Args:
+        looking: whether more documents will be offered.
+        again: forget what these documents have first.
+        started: when the whole began, on the monotonic clock.
     """
 
     def __init__(
         self,
         ticket: Ticket,
-        document_ids: Sequence[str],
+        document_ids: Sequence[str] = (),
         *,
-        n_indexed: int = 0,
-        problems: Sequence[FileProblem] = (),
+        looking: bool = False,
         again: bool = False,
         started: float | None = None,
     ) -> None:
         self.ticket = ticket
         self.last: Reading | None = None
-        self._ids = tuple(document_ids)
+        self.failure: Exception | None = None
+        """What breaks it off; it is told once the files are looked at."""
+        self._looking = looking
+        self._queue = ReadingQueue(document_ids, self._note_damage)
         self._drop = list(document_ids) if again else []
-        self._n_indexed = n_indexed
-        self._problems = list(problems)
+        self._n_indexed = 0
+        self._problems: list[FileProblem] = []
         self._started = time.monotonic() if started is None else started
-        self._planned = False
-        self._ahead: deque[Unread] = deque()
-        self._volumes: deque[PendingVolume] = deque()
         self._failed: Counter[tuple[str, int]] = Counter()
-        self._moved: Counter[str] = Counter()
         self._read_ids: set[str] = set()
         self._done = self._index = self._n_tokens = 0
+        self._told_ahead = False
         self._pace, self._throttle = Pace(), Throttle(REPORT_EVERY_S)
+        self._ahead_throttle = Throttle(AHEAD_EVERY_S)
+
+    # ------------------------------------------------- the thread that looks at files
+
+    def offer(self, document_ids: Iterable[str]) -> bool:
+        """These are indexed; whether any were offered by now."""
+        self._queue.offer(document_ids)
+        return self.was_offered
+
+    @property
+    def was_offered(self) -> bool:
+        """Whether there ever was anything to read."""
+        return self._queue.was_offered
+
+    def looked(
+        self,
+        n_indexed: int = 0,
+        problems: Sequence[FileProblem] = (),
+        *,
+        failure: Exception | None = None,
+    ) -> None:
+        """No more documents will be offered; `problems` of files come before those of reading."""
+        self._n_indexed = n_indexed
+        self._problems[:0] = problems
+        self.failure = failure or self.failure
+        self._looking = False
+
+    # -------------------------------------------------------------- the engine thread
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has only to be told how it was broken off."""
+        return not self._looking and self._is_broken_off
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to read, or to tell that nothing is left."""
+        return not self._is_broken_off and not (self._looking and self._queue.is_empty)
+
+    @property
+    def _is_broken_off(self) -> bool:
+        return self.ticket.stopped() or self.failure is not None
 
     def replan(self) -> None:
         """Look again at what is left: the model was opened anew, or it is another one."""
-        self._planned = False
+        self._queue.start_again()
+        self._told_ahead = False
 
     def step(
         self,
@@ -113,36 +142,37 @@ class ReadingJob:
         at_slice: Callable[[PendingVolume], None],
         cancelled: Callable[[], bool],
     ) -> bool:
-        """Read the next volume; False when nothing is left.
+        """Read the next volume, if one is known by now; False when nothing is left.
 
         `at_slice` is called between slices and may take its time (that is not counted as reading), or
         raise SetAside.  Raises Cancelled, DecodeError (the model must be opened anew), and every error
         that ends the job.
         """
-        if not self._planned:
-            self._plan(seat, announcer)
+        looking = self._looking  # before the queue is looked at: what comes last must not be missed
+        while self._drop:
+            seat.drop_snapshots(self._drop.pop())
+        self._take_in(seat, announcer)
         pending = self._next(seat)
         if pending is None:
-            return False
+            return looking or not self._queue.is_empty
         name = volume_title(pending.document.name, pending.volume.label, pending.n_volumes)
-        total = self._done + pending.volume.n_tokens + self._left()
-        n_volumes = self._index + 1 + len(self._volumes) + sum(unread.n_volumes for unread in self._ahead)
         before, mark = 0, time.monotonic()
 
         def report(n: int) -> None:
             done = self._done + n
+            total = self._done + max(pending.volume.n_tokens, n) + self._queue.n_tokens
             self.last = Reading(
                 self.ticket.number,
                 pending.document.id,
                 name,
                 self._index,
-                n_volumes,
+                self._index + 1 + self._queue.n_volumes,
                 n,
                 pending.volume.n_tokens,
                 done,
-                max(total, done),
+                total,
                 self._pace.tokens_per_s,
-                self._pace.seconds_for(max(total - done, 0)),
+                None if self._is_growing else self._pace.seconds_for(total - done),
                 self.ticket.paused,
             )
             announcer.tell(self.last)
@@ -152,6 +182,7 @@ class ReadingJob:
             now = time.monotonic()
             self._pace.add(n - before, now - mark)
             before = n
+            self._take_in(seat, announcer)
             if self._throttle.due(now):
                 report(n)
             at_slice(pending)
@@ -163,7 +194,8 @@ class ReadingJob:
         except SetAside:
             return True
         except DocumentNotFound as error:
-            self._cut_again(pending, error)
+            if not self._queue.cut_again(pending):
+                self._note(FileProblem(pending.document.path, error.message, error.remedy))
             return True
         except LibraryDamaged as error:
             self._note(FileProblem(pending.document.path, error.message, error.remedy))
@@ -191,56 +223,38 @@ class ReadingJob:
             self._n_tokens,
             time.monotonic() - self._started,
             cancelled,
-            tuple(self._problems),
+            tuple(self._problems[:MAX_PROBLEMS]),
         )
 
     # -------------------------------------------------------------------- inside
 
-    def _plan(self, seat: ReadingSeat, announcer: Announcer) -> None:
-        while self._drop:
-            seat.drop_snapshots(self._drop.pop())
-        self._ahead = deque(seat.unread(self._ids))
-        self._volumes.clear()
-        self._planned = True
-        ahead = islice(self._ahead, MAX_AHEAD)
+    @property
+    def _is_growing(self) -> bool:
+        """Whether more is to be read than is known by now."""
+        return self._looking or self._queue.has_arrivals
+
+    def _take_in(self, seat: ReadingSeat, announcer: Announcer) -> None:
+        """Take some of what was offered into the plan, and tell the plan now and then while it grows."""
+        if self._queue.take_in(seat):
+            self._told_ahead = False
+        if self._told_ahead or not (self._ahead_throttle.due(time.monotonic()) or not self._is_growing):
+            return
+        self._told_ahead = True
+        ahead = self._queue.ahead(MAX_AHEAD)
         documents = tuple(DocumentAhead(unread.document_id, unread.name, unread.n_tokens) for unread in ahead)
-        announcer.tell(ReadingAhead(self.ticket.number, documents, len(self._ahead)))
+        announcer.tell(ReadingAhead(self.ticket.number, documents, self._queue.n_documents))
 
     def _next(self, seat: ReadingSeat) -> PendingVolume | None:
-        """The volume that is now to be read, taken off; those that were read meanwhile are passed over."""
+        """The volume that is now to be read, taken off; None when none is known, or not yet."""
         while True:
-            while self._volumes:
-                pending = self._volumes.popleft()
-                given_up = self._failed[pending.document.id, pending.volume.ordinal] >= MAX_TRIES
-                if not given_up and not seat.is_read(pending):
-                    return pending
-            if not self._ahead:
-                return None
-            document_id = self._ahead.popleft().document_id
-            try:
-                self._volumes.extend(seat.pending(document_id))
-            except DocumentNotFound:
-                continue
-            except LibraryDamaged as error:
-                self._note(FileProblem(error.subject, error.message, error.remedy))
+            pending = self._queue.next(seat)
+            if pending is None or self._failed[pending.document.id, pending.volume.ordinal] < MAX_TRIES:
+                return pending
 
-    def _cut_again(self, pending: PendingVolume, error: DocumentNotFound) -> None:
-        """The document is gone, or has another title or text: what was cut of it holds no more.
-
-        If it is still there, it comes next, and is cut as it is now.
-        """
-        self._moved[pending.document.id] += 1
-        if self._moved[pending.document.id] > MAX_TRIES:
-            self._note(FileProblem(pending.document.path, error.message, error.remedy))
-            return
-        of_it = [volume for volume in self._volumes if volume.document.id == pending.document.id]
-        self._volumes = deque(volume for volume in self._volumes if volume not in of_it)
-        n_tokens = pending.volume.n_tokens + sum(other.volume.n_tokens for other in of_it)
-        self._ahead.appendleft(Unread(pending.document.id, n_tokens, 1 + len(of_it), pending.document.name))
-
-    def _left(self) -> int:
-        """Tokens behind the volume under way."""
-        return sum(p.volume.n_tokens for p in self._volumes) + sum(u.n_tokens for u in self._ahead)
+    def _note_damage(self, _document_id: str, error: BeyondragError) -> None:
+        if not isinstance(error, LibraryDamaged):
+            raise error
+        self._note(FileProblem(error.subject, error.message, error.remedy))
 
     def _note(self, problem: FileProblem) -> None:
         if len(self._problems) < MAX_PROBLEMS:

@@ -27,12 +27,16 @@ class SeatFacts:
     warnings: tuple[str, ...] = ()
 
 
-class Seat(ReadingSeat, Protocol):
+class Seat(Protocol):
     """Used by one thread.  Methods raise Cancelled, model, library and storage errors."""
 
     @property
     def facts(self) -> SeatFacts:
         """What was opened."""
+
+    @property
+    def reading(self) -> ReadingSeat:
+        """Reads documents into the context that questions use."""
 
     def require_library(self) -> None:
         """Raise LibraryGone unless the library is still in its place."""
@@ -56,8 +60,11 @@ class Seat(ReadingSeat, Protocol):
         """Tokens that stand in the context now."""
 
     def set_reading_aside(self) -> Callable[[], None]:
-        """Between two slices of `read`: free the context for questions.  After `forget`, call what this
+        """Between two slices of reading: free the context for questions.  After `forget`, call what this
         returns to put everything back, exactly as it was."""
+
+    def make_hot_copies(self, cancelled: Callable[[], bool]) -> None:
+        """After an answer: copy what it read from archives, to attach it faster.  The context stays."""
 
     def close(self) -> None:
         """Free everything.  Closing twice is harmless."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from beyondrag.calibration.store import CalibrationStore
 from beyondrag.service.announcer import Announcer
 from beyondrag.service.door import Borrowed, Door
 from beyondrag.service.downloads import pull_model
@@ -120,24 +121,31 @@ class EngineService:
         return self._do(ticket, job)
 
     def ingest(self, paths: Sequence[Path], *, read: bool = True) -> int:
-        """Index, and read with the model if `read`; `Looking`..., `Reading`..., `Ingested` follow.
+        """Index, and read with the model if `read`; `Looking`... and `Reading`..., `Ingested` follow.
 
-        Without a model the reading waits until one was pulled.
+        The first documents are read while the next files are parsed.  Without a model the reading waits until
+        one was pulled.
         """
         ticket, started = self._tickets.issue(), time.monotonic()
 
         def job(files: FileTasks) -> Notice | None:
-            indexed = files.index(ticket, require_paths(paths))
-            reading = ReadingJob(
-                ticket,
-                indexed.document_ids,
-                n_indexed=indexed.n_added,
-                problems=indexed.problems,
-                started=started,
-            )
-            if indexed.cancelled or not read:
-                return reading.result(cancelled=indexed.cancelled)
-            self._engine.inbox.put(reading)
+            reading = ReadingJob(ticket, looking=True, started=started)
+
+            def on_documents(document_ids: Iterable[str]) -> None:
+                if read and reading.offer(document_ids):
+                    self._engine.inbox.put(reading)
+
+            try:
+                indexed = files.index(ticket, require_paths(paths), on_documents)
+            except Exception as error:
+                if not reading.was_offered:
+                    raise
+                reading.looked(failure=error)
+            else:
+                reading.looked(indexed.n_added, indexed.problems)
+                if not reading.was_offered:
+                    return reading.result(cancelled=indexed.cancelled)
+            self._engine.inbox.look_again()
             return None
 
         return self._do(ticket, job, failed=IngestFailed)
@@ -196,7 +204,8 @@ class EngineService:
         def run() -> None:
             ending: Notice | None
             try:
-                ending = job(FileTasks(self._library.get(), self._announcer))
+                calibrations = CalibrationStore(self._engine.settings.models)
+                ending = job(FileTasks(self._library.get(), calibrations, self._announcer))
             except Exception as error:  # it is the task that fails, not the thread
                 ending = failed(ticket.number, problem_of(error))
             if ending is not None:

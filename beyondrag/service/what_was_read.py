@@ -51,4 +51,5 @@ def _part(part: PlacedPart) -> ReadPart:
         part.read_from,
         part.codec,
         part.bits,
+        part.hot,
     )

@@ -57,14 +57,12 @@ class Watcher:
         *,
         interval_s: float,
         rest_s: float = REST_S,
-        on_file: OnFile | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
         self._library = library
         self._paths = tuple(paths)
         self._interval_s = interval_s
         self._rest_s = rest_s
-        self._on_file = on_file
         self._cancelled = cancelled
         self._settling = Settling(rest_s)
         self._known_gone: frozenset[str] = frozenset()
@@ -84,11 +82,12 @@ class Watcher:
             return max(self._rest_s / 2, 5 * self._scan_s)
         return max(self._interval_s, self._scan_s / DUTY)
 
-    def look(self) -> Look | None:
+    def look(self, on_file: OnFile | None = None) -> Look | None:
         """Scan once and index what has come to rest; None when there was nothing.
 
-        Holds the writer's lock only while it indexes.  Raises LibraryLocked and PathProblem (both may be
-        over at the next look, which tries again), Cancelled, StorageError.
+        `on_file` is told of each file as soon as it is recorded, as by `ingest.indexing.index`.  Holds the
+        writer's lock only while it indexes.  Raises LibraryLocked and PathProblem (both may be over at the
+        next look, which tries again), Cancelled, StorageError.
         """
         started = time.perf_counter()
         present = {str(file.path): Stamp(file.size, file.mtime_ns) for file in scan(self._paths).files}
@@ -104,31 +103,31 @@ class Watcher:
             settled, is_whole = replace(settled, gone=()), False
         if not is_whole and not settled.changed:
             return None
-        found = self._index(self._paths if is_whole else [Path(path) for path in settled.changed])
+        found = self._index(self._paths if is_whole else [Path(path) for path in settled.changed], on_file)
         self._settling.took((*settled.changed, *settled.gone))
         if is_whole:
             self._owes_whole_since = None
         return found
 
-    def _index(self, paths: Sequence[Path]) -> Look | None:
+    def _index(self, paths: Sequence[Path], on_file: OnFile | None) -> Look | None:
         with self._library.writing():
             try:
-                report = self._report(paths)
+                report = self._report(paths, on_file)
             except NothingToIngest:  # all that was there is gone, and the library knew nothing of it
                 return None
             except PathProblem:
                 if paths is self._paths:
                     raise
                 paths = self._paths  # one of the files went away since the scan
-                report = self._report(paths)
+                report = self._report(paths, on_file)
             renamed = self._forget_old_names(report)
         gone = tuple(path for path in report.missing if path not in self._known_gone and path not in renamed)
         if paths is self._paths:
             self._known_gone = frozenset(report.missing)
         return Look(report, renamed, gone)
 
-    def _report(self, paths: Sequence[Path]) -> IndexReport:
-        return index(self._library, paths, on_file=self._on_file, cancelled=self._cancelled)
+    def _report(self, paths: Sequence[Path], on_file: OnFile | None) -> IndexReport:
+        return index(self._library, paths, on_file=on_file, cancelled=self._cancelled)
 
     def _forget_old_names(self, report: IndexReport) -> dict[str, str]:
         """A file that is gone while another one has the same content leaves nothing behind: its path must

@@ -80,14 +80,18 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CodecCache:
-    """The product: saved to a file, attached from it into an empty sequence at its own position."""
+    """The product: saved to a file, attached from it into an empty sequence at its own position.
+
+    `coded` is `Rig.codec_identity` of the codec `name`.
+    """
 
     name: str
+    coded: str
     family: Family = "codec"
 
     @property
     def identity(self) -> str:
-        return f"codec {self.name}"
+        return f"codec {self.coded}"
 
     def measure(self, bench: Bench) -> tuple[float, TokenScores]:
         n_bytes = _through_file(bench, self.name)
@@ -221,10 +225,11 @@ class MovedCache:
 
 
 def caches_of(rig: Rig, plan: Plan) -> list[Cache]:
-    """The kinds that `plan` asks for; raises UsageError for an unknown codec or cache."""
+    """The kinds that `plan` asks for; raises UsageError for an unknown codec or cache, CalibrationError for a
+    codec that needs a calibration which the model lacks."""
     for name in plan.codecs:
         rig.codec(name)
-    found: list[Cache] = [CodecCache(name) for name in plan.codecs]
+    found: list[Cache] = [CodecCache(name, rig.codec_identity(name)) for name in plan.codecs]
     found += [parse_one_sided(name) for name in plan.one_sided]
     found += [LlamaCache(*parse_cache(name)) for name in plan.llama]
     found += [ArmCache(arm) for arm in plan.arms]

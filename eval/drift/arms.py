@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from beyondrag.errors import UsageError
+from beyondrag.settings import KNOWN_CODECS
 from eval.compression.caches import LlamaCache, parse_cache
 from eval.rig import Rig
 from kvfiles.codecs import is_codec_name
@@ -71,7 +72,7 @@ def parse_arms(codecs: Sequence[str], llama: Sequence[str], *, floor: bool) -> A
     """
     for name in codecs:
         if not is_codec_name(name):
-            raise UsageError(f"unknown codec {name!r}", remedy="use exact, or kXvY with X and Y from 2 to 8")
+            raise UsageError(f"unknown codec {name!r}", remedy=KNOWN_CODECS)
     arms = []
     for name in dict.fromkeys(llama):
         cache = LlamaCache(*parse_cache(name.removesuffix(_UNROTATED)))

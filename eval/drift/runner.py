@@ -87,13 +87,14 @@ class Runner:
 
     def _prepare(self, topic: Topic) -> list[_Talk]:
         model, frame = self._rig.model, self._frame
+        coded = {name: self._rig.codec_identity(name) for name in self._arms.codecs}
         talks = []
         for probe in topic.probes:
             requests = tuple(
                 frame.request_tokens(model, turn.user, first=i == 0) for i, turn in enumerate(probe.turns)
             )
             case = case_key(self._sha256, topic.document, probe, self._max_tokens, self._library)
-            keys = {name: row_key(case, name) for name in self._arms.names}
+            keys = {name: row_key(case, coded.get(name, name)) for name in self._arms.names}
             talks.append(_Talk(probe, requests, case, keys))
         return talks
 

@@ -12,7 +12,6 @@ from beyondrag.engine import Engine
 from beyondrag.events import ChosenDocument
 from beyondrag.evidence import FoldedText
 from beyondrag.prompt import document_text
-from kvfiles.snapshot import Snapshot
 from library.records import DocumentText
 
 MAX_ANSWER_TOKENS = 64
@@ -39,7 +38,7 @@ class Examiner:
 
     def _answer(self, question: str, title: str, passage: str) -> str | None:
         desk, model, context = self._engine.desk, self._engine.model, self._engine.context
-        with Snapshot(desk.library.prefix_path(desk.profile.id), desk.kernels) as prefix:
+        with desk.open(desk.library.prefix_path(desk.profile.id)) as prefix:
             desk.composer.attach(context, [prefix])
         tokens = model.tokenize(document_text(title, passage))
         context.decode(tokens, len(desk.prefix), logits="none", cancelled=self._cancelled)

@@ -80,7 +80,7 @@ def parse_arms(names: Sequence[str]) -> list[Arm]:
             raise UsageError(
                 f"{name!r} cannot be had",
                 subject="--systems",
-                remedy=f"{' and '.join(WITH_CODEC)} take a codec such as doc@k8v8",
+                remedy=f"{' and '.join(WITH_CODEC)} take a codec such as doc@k8v8 or doc@archive@1.2",
             )
         arms.append(Arm(name, base, codec or None))
     if not arms:

@@ -6,7 +6,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -38,7 +37,6 @@ from eval.qa.shelf import Shelf, default_work
 from eval.qa.strata import By
 from eval.report import json_line, versions
 from eval.sets import read_set, sample
-from kvfiles.codecs import is_codec_name
 
 _EPILOG = f"""\
 systems: {", ".join(ARMS)}
@@ -116,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", action="store_true", help="what other thresholds of the second reading would show"
     )
     parser.add_argument("--model", help="name of a pulled model or path of a GGUF")
-    parser.add_argument("--codec", help="of the product's snapshots: exact, or k4v4 and the like")
+    parser.add_argument("--codec", help="of the product's snapshots: exact, k4v4 and the like, archive ...")
     parser.add_argument("--threads", type=positive, help="CPU threads (default: all cores)")
     parser.add_argument(
         "--context", type=positive, help=f"size of the model's context (default: {DEFAULT_CONTEXT})"
@@ -251,11 +249,4 @@ def _kept(options: argparse.Namespace, console: Console, view: View) -> tuple[li
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    settings = settings_from(options)
-    if options.codec is None:
-        return settings
-    if not is_codec_name(options.codec):
-        raise UsageError(
-            f"unknown codec {options.codec[:40]!r}", subject="--codec", remedy="exact, or k4v4 ..."
-        )
-    return replace(settings, codec=options.codec)
+    return settings_from(options)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from beyondrag.engine import Engine
 from beyondrag.errors import AppError
 from beyondrag.events import Answer, Attached, ChosenDocument, Done, EvidenceChecked
@@ -12,6 +14,7 @@ from beyondrag.turn import AskOptions
 from eval.qa.filenames import FileNames
 from eval.qa.systems import Cancelled, Given, GivenText, Seconds, asked, excerpt
 from eval.sets import Question, SetError
+from kvfiles.codecs import archive_quality
 from library.store import Library
 
 RANKED_DOCUMENTS = 5
@@ -41,9 +44,16 @@ class DocumentSystem:
     @property
     def parameters(self) -> Mapping[str, object]:
         v = self._variant
-        codec = "none" if v.exact else self._engine.settings.codec
+        codec = "none" if v.exact else self._coded()
         return {"kind": "documents", "codec": codec, "top_k": v.top_k, "exact": v.exact, "gold": v.pins_gold,
                 "repair": v.repair_tokens}  # fmt: skip
+
+    def _coded(self) -> str:
+        """The codec's name, for the archive codec with what else its files depend on."""
+        name, engine = self._engine.settings.codec, self._engine
+        if archive_quality(name) is None:
+            return name
+        return f"{name} {orjson.dumps(dict(engine.codec.params()), option=orjson.OPT_SORT_KEYS).decode()}"
 
     def applies(self, question: Question) -> bool:
         return bool(question.gold_docs) or not self._variant.pins_gold

@@ -24,6 +24,8 @@ from eval.report import versions
 from eval.rowfile import RowFile
 from eval.sets import Question, QuestionSet
 from ingest.indexing import FileOutcome
+from kvfiles.errors import CalibrationMissing
+from library.calibrations import calibration_of
 from library.store import Library
 
 
@@ -83,7 +85,10 @@ class Session:
             order = sorted(arms, key=lambda arm: ((arm.codec or default) != default, arm.codec or default))
             for codec, some in groupby(order, key=lambda arm: arm.codec or default):
                 group = list(some)
-                with Engine(replace(self._choices.settings, codec=codec), library) as engine:
+                settings = replace(self._choices.settings, codec=codec, hot_cache=0)  # no copies
+                with Engine(settings, library) as engine:
+                    if any(arm.needs_snapshots for arm in group):
+                        _require_codec(engine)
                     task = self._task(engine, question_set, questions, shelf, gold)
                     rows += self._with_engine(engine, task, group, shelf, gold, file)
                     if any(arm.needs_snapshots for arm in group):
@@ -205,3 +210,18 @@ def _warm_up(engine: Engine) -> None:
     engine.context.clear()
     engine.context.decode(engine.desk.prefix, 0, logits="none")
     engine.context.clear()
+
+
+def _require_codec(engine: Engine) -> None:
+    """Raise CalibrationMissing unless the engine stores in the configured codec; drop the snapshots of before
+    that were coded with another calibration."""
+    if engine.codec_warning:
+        raise CalibrationMissing(
+            engine.codec_warning, remedy="run beyondrag models calibrate, or measure another codec"
+        )
+    wanted = engine.codec.params().get("tables")
+    if wanted is None:
+        return
+    for record in tuple(engine.library.snapshots()):
+        if record.profile_id == engine.profile.id and calibration_of(record.path) != wanted:
+            engine.library.drop_snapshot(record)

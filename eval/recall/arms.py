@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from beyondrag.errors import UsageError
+from beyondrag.settings import KNOWN_CODECS
 from eval.compression.caches import LlamaCache, parse_cache
 from kvfiles.codecs import is_codec_name
 
@@ -36,7 +37,7 @@ def codec_arms(names: Sequence[str]) -> tuple[str, ...]:
     """`names` without repetitions and without "exact"; raises UsageError for what is no codec."""
     for name in names:
         if not is_codec_name(name):
-            raise UsageError(f"unknown codec {name!r}", remedy="use kXvY with X and Y from 2 to 8")
+            raise UsageError(f"unknown codec {name!r}", remedy=KNOWN_CODECS)
     return tuple(name for name in dict.fromkeys(names) if name != EXACT)
 
 

@@ -4,6 +4,7 @@ The file is an uncompressed tar (snapshots do not compress further).  Every memb
 named ``<kind>/<SHA-256 of its bytes>``, so every byte is covered and no name is ever used as a path::
 
     manifest/...   JSON: archive format, catalogue format, counts, reading profiles     (first)
+    calibration/.. files of calibrations that snapshots name                            (then, if any)
     document/...   JSON: title, files, text sizes, volumes and snapshots of a document
     text/...       its text, deflated                                                   (follows)
     pages/...      its page map, deflated                                               (follows)

@@ -28,12 +28,14 @@ from library.archive.records import (
     encode_end,
     encode_manifest,
 )
+from library.calibrations import MAX_BYTES, MAX_IN_ARCHIVE, CalibrationShelf, calibrations_among
 from library.errors import DocumentNotFound, LibraryDamaged, LibraryError, LibraryLocked
-from library.files import storage_errors, sync_directory
+from library.files import hash_regular_file, storage_errors, sync_directory
 from library.parts import Parts
 from library.schema import VERSION
 from library.statistics import document_totals
 from library.texts import StoredText, unpack_text
+from library.wording import one_line
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -61,12 +63,14 @@ def export_library(
     target: Path,
     selection: Selection,
     *,
+    calibrations: CalibrationShelf | None = None,
     overwrite: bool = False,
     on_bytes: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ExportReport:
     """Write an archive to `target`; it appears there when it is complete.
 
+    The files of `calibrations` that the snapshots name come with them.
     Needs no lock: every document is taken as it is at its moment.  What is damaged is left out and told.
     `on_bytes` is called with the bytes written and those expected.
 
@@ -79,7 +83,9 @@ def export_library(
     if target.exists() and not overwrite:
         raise LibraryError("the file exists", subject=str(target), remedy="give --overwrite, or another name")
     with _partial_file(target) as (file, partial):
-        exporting = _Exporting(parts, ArchiveWriter(file, target), selection, on_bytes, cancelled)
+        exporting = _Exporting(
+            parts, ArchiveWriter(file, target), selection, calibrations, on_bytes, cancelled
+        )
         exporting.check_room(target)
         exporting.write()
         with storage_errors(target):
@@ -123,6 +129,7 @@ class _Exporting:
         parts: Parts,
         writer: ArchiveWriter,
         selection: Selection,
+        calibrations: CalibrationShelf | None,
         on_bytes: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> None:
@@ -131,11 +138,12 @@ class _Exporting:
         self._selection = selection
         self._on_bytes = on_bytes
         self._cancelled = cancelled
+        self.left_out: list[str] = []
+        self._calibrations = self._find_calibrations(calibrations)
         self._expected = self._count_expected()
         self._n_bytes = 0
         self.n_documents = 0
         self.n_snapshots = 0
-        self.left_out: list[str] = []
 
     def check_room(self, target: Path) -> None:
         """Raises StorageError when there is surely not enough room for the archive."""
@@ -151,12 +159,21 @@ class _Exporting:
 
     def write(self) -> None:
         self._writer.add("manifest", encode_manifest(self._expected))
+        for path, member in self._calibrations:
+            self._write_calibration(path, member)
         for document_id in self._document_ids():
             if self._cancelled is not None and self._cancelled():
                 raise Cancelled("stopped; nothing was exported")
             self._write_document(document_id)
         self._writer.add("end", encode_end(End(self.n_documents, self.n_snapshots)))
         self._writer.finish()
+
+    def _write_calibration(self, path: Path, member: Member) -> None:
+        try:
+            with storage_errors(path), open_regular(path) as source:
+                self._writer.add_file(member, source, self._written)
+        except SourceChanged as error:
+            raise StorageError(str(error), subject=str(path), remedy="export it again") from error
 
     def _document_ids(self) -> Iterator[str]:
         if self._selection.document_ids is not None:
@@ -177,8 +194,36 @@ class _Exporting:
             rows = [row for row in readings.snapshots_among(wanted) if self._takes(row.profile_id)]
             n_documents, n_snapshots = len(set(wanted)), len(rows)
             n_bytes = sum(row.size_bytes for row in rows)
+        n_bytes += sum(member.size_bytes for _path, member in self._calibrations)
         profiles = tuple(profile for profile in readings.profiles() if self._takes(profile.id))
-        return Manifest(VERSION, time.time(), n_documents, n_snapshots, n_bytes, profiles)
+        return Manifest(
+            VERSION, time.time(), n_documents, n_snapshots, n_bytes, profiles, len(self._calibrations)
+        )
+
+    def _find_calibrations(self, shelf: CalibrationShelf | None) -> list[tuple[Path, Member]]:
+        """The files of the calibrations that the chosen snapshots name, each once."""
+        if shelf is None:
+            return []
+        found: dict[Path, Member] = {}
+        wanted, profiles = self._selection.document_ids, self._selection.profile_ids
+        ids = None if wanted is None else set(wanted)
+        for calibration_id, n_snapshots in calibrations_among(self._parts, ids, profiles).items():
+            path = shelf.file_of(calibration_id)
+            shown = one_line(calibration_id)[:12]
+            if path is None:
+                self.left_out.append(
+                    f"The calibration {shown} is not here: {n_snapshots} snapshots cannot be used without it."
+                )
+                continue
+            with storage_errors(path):
+                sha256, size = hash_regular_file(path)
+            if size > MAX_BYTES or len(found) >= MAX_IN_ARCHIVE:
+                self.left_out.append(
+                    f"The calibration {shown} was left out: it is too large, or one too many."
+                )
+                continue
+            found[path] = Member("calibration", sha256, size)
+        return list(found.items())
 
     def _takes(self, profile_id: str) -> bool:
         return self._selection.profile_ids is None or profile_id in self._selection.profile_ids
@@ -253,6 +298,7 @@ class _Exporting:
             n_chars=record.n_chars,
             n_pages=record.n_pages,
             warnings=record.warnings,
+            language=record.language,
             paths=tuple(HeldPath(os.fsencode(file.path), file.size, missing) for file, missing in sources),
             text_sha256=sha256(text.text_zlib).hexdigest(),
             text_n_bytes=text.n_bytes,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from kvfiles.errors import Cancelled, StorageError
+from kvfiles.errors import CalibrationCorrupt, Cancelled, StorageError
 from kvfiles.regular_file import open_regular
 from library.archive.members import ArchiveReader, Member
 from library.archive.records import (
@@ -29,6 +29,7 @@ from library.archive.records import (
     decode_end,
     decode_manifest,
 )
+from library.calibrations import MAX_BYTES, MAX_IN_ARCHIVE, CalibrationShelf
 from library.errors import DocumentNotFound, LibraryDamaged, LibraryNewer
 from library.files import storage_errors
 from library.kvcheck import container_problem
@@ -36,6 +37,7 @@ from library.parts import Parts
 from library.readings import SnapshotRow
 from library.records import DocumentText, ReadingProfile, SourceFile
 from library.texts import StoredText, storable, text_checksum, unpack_text
+from library.wording import one_line
 
 _MAX_JSON_BYTES = 16 << 20
 _MAX_TEXT_BYTES = 128 << 20
@@ -53,7 +55,8 @@ class ImportReport:
 
     `added` documents are new, `completed` got snapshots or a text, `known` had everything.  `superseded` are
     files of which the library holds another version: theirs were not taken.  `refused` says in
-    sentences which snapshots were not taken, and why.  `snapshots` counts those taken by profile.
+    sentences which snapshots and calibrations were not taken, and why.  `snapshots` counts those taken by
+    profile, `calibrations` are the ids of those that are here now.
     """
 
     profiles: tuple[ReadingProfile, ...] = ()
@@ -63,6 +66,7 @@ class ImportReport:
     superseded: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     snapshots: Counter[str] = field(default_factory=Counter)
+    calibrations: list[str] = field(default_factory=list)
 
     @property
     def n_documents(self) -> int:
@@ -81,6 +85,7 @@ def import_library(
     source: Path,
     report: ImportReport,
     *,
+    calibrations: CalibrationShelf | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> None:
@@ -88,6 +93,7 @@ def import_library(
 
     The caller holds the writer's lock and gives an empty `report`, which is filled as the import
     goes on: after an exception it says what was kept.  Repeating an import goes on where it stopped.
+    `calibrations` gets those that are in the archive; None: they are passed over.
 
     Raises:
         LibraryDamaged: the archive is damaged, cut off or no archive; what came before is kept.
@@ -97,7 +103,7 @@ def import_library(
     with _opened(source) as file:
         with storage_errors(source):
             size = os.fstat(file.fileno()).st_size
-        importing = _Importing(parts, ArchiveReader(file, source), report)
+        importing = _Importing(parts, ArchiveReader(file, source), report, calibrations)
         importing.begin()
         for number, _ in enumerate(importing.documents(), start=1):
             if on_bytes is not None:
@@ -135,8 +141,15 @@ def _manifest(reader: ArchiveReader) -> Manifest:
 
 
 class _Importing:
-    def __init__(self, parts: Parts, reader: ArchiveReader, report: ImportReport) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        reader: ArchiveReader,
+        report: ImportReport,
+        calibrations: CalibrationShelf | None,
+    ) -> None:
         self._parts = parts
+        self._calibrations = calibrations
         self._reader = reader
         self._report = report
         self._profiles: dict[str, ReadingProfile] = {}
@@ -148,8 +161,10 @@ class _Importing:
         return self._reader.n_read
 
     def begin(self) -> None:
-        """Read the manifest and compare its profiles with those of the library."""
+        """Read the manifest, compare its profiles with those of the library, take the calibrations."""
         manifest = _manifest(self._reader)
+        if manifest.n_calibrations > MAX_IN_ARCHIVE:
+            raise self._reader.damaged("it says that it holds more calibrations than any export does")
         known = {profile.id: profile for profile in self._parts.readings.profiles()}
         for profile in manifest.profiles:
             self._parts.files.prefix_path(profile.id)  # refuses what is no id
@@ -158,6 +173,23 @@ class _Importing:
                 raise self._reader.damaged(f"its reading profile {profile.id} is not the one known here")
             self._profiles[profile.id] = ours
         self._report.profiles = tuple(self._profiles.values())
+        for _ in range(manifest.n_calibrations):
+            member = self._reader.next()
+            if member.kind != "calibration" or member.size_bytes > MAX_BYTES:
+                raise self._reader.damaged("its calibrations are not what it says")
+            if self._calibrations is not None:
+                self._take_calibration(member, self._calibrations)
+
+    def _take_calibration(self, member: Member, shelf: CalibrationShelf) -> None:
+        path = self._arrive(member)
+        try:
+            self._report.calibrations.append(shelf.adopt(path))
+        except CalibrationCorrupt as error:
+            why = one_line(error.message, 200)
+            self._report.refused.append(f"The calibration {member.sha256[:12]} was not taken: {why}.")
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def documents(self) -> Iterator[None]:
         """Take over one document after another; checks at the end that none is missing."""
@@ -223,14 +255,14 @@ class _Importing:
         return member
 
     def _arrive(self, member: Member) -> Path:
-        """A snapshot's bytes on the store's file system, checked and flushed."""
+        """A member's bytes on the store's file system, checked and flushed."""
         path = self._parts.files.scratch()
         with storage_errors(path):
             free = shutil.disk_usage(path.parent).free
         needed = member.size_bytes
         if needed > free:
             raise StorageError(
-                f"the disk has {free / 1e9:.1f} GB left, the next snapshot needs {needed / 1e9:.1f} GB",
+                f"the disk has {free / 1e9:.1f} GB left, the next part needs {needed / 1e9:.1f} GB",
                 subject=str(self._parts.root),
                 remedy="free some space and import it again; what was imported is kept",
             )
@@ -264,6 +296,7 @@ class _Importing:
                         title=entry.title,
                         media_type=entry.media_type,
                         warnings=entry.warnings,
+                        language=entry.language,
                     )
                 else:
                     documents.add_path(entry.id, file)

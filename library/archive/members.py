@@ -19,7 +19,7 @@ from library.files import storage_errors
 
 _BLOCK = 512
 _COPY_BYTES = 1 << 20
-_NAME = re.compile(r"(manifest|document|text|pages|snapshot|end)/([0-9a-f]{64})")
+_NAME = re.compile(r"(manifest|calibration|document|text|pages|snapshot|end)/([0-9a-f]{64})")
 _LARGEST = 1 << 50
 
 

@@ -16,8 +16,9 @@ import orjson
 from library.records import ReadingProfile, Volume
 from library.wording import one_line
 
-FORMAT = 1
-"""Raised when an older program could no longer read what is written."""
+FORMAT = 2
+"""Raised when an older program could no longer read what is written: 2 has calibrations.  An archive says
+the lowest format that describes it."""
 
 _ID_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
@@ -35,6 +36,7 @@ class Manifest:
     n_snapshots: int
     n_bytes: int
     profiles: tuple[ReadingProfile, ...]
+    n_calibrations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class DocumentEntry:
     n_chars: int
     n_pages: int
     warnings: tuple[str, ...]
+    language: str | None
     paths: tuple[HeldPath, ...]
     text_sha256: str
     text_n_bytes: int
@@ -103,7 +106,8 @@ class End:
 def encode_manifest(manifest: Manifest) -> bytes:
     return orjson.dumps(
         {
-            "archive": FORMAT,
+            "archive": 2 if manifest.n_calibrations else 1,
+            "calibrations": manifest.n_calibrations,
             "catalogue": manifest.catalogue_format,
             "made_at": manifest.made_at,
             "documents": manifest.n_documents,
@@ -134,6 +138,7 @@ def decode_manifest(data: bytes) -> Manifest:
             ReadingProfile(_text(p["id"], 128), _text(p["model"]), _hash(p["model_sha256"]), _object(p["is"]))
             for p in _list(told["profiles"])
         ),
+        n_calibrations=_count(told.get("calibrations", 0)),
     )
 
 
@@ -146,6 +151,7 @@ def encode_document(entry: DocumentEntry) -> bytes:
             "characters": entry.n_chars,
             "pages": entry.n_pages,
             "warnings": entry.warnings,
+            "language": entry.language,
             # Names of files are bytes, of any kind: they are quoted as in a URL.
             "paths": [[quote_from_bytes(p.path), p.size, p.missing] for p in entry.paths],
             "text": [entry.text_sha256, entry.text_n_bytes],
@@ -178,6 +184,7 @@ def decode_document(data: bytes) -> DocumentEntry:
         n_chars=_count(told["characters"]),
         n_pages=_count(told["pages"]),
         warnings=tuple(_text(warning) for warning in _list(told["warnings"])),
+        language=_text(told.get("language") or "") or None,
         paths=tuple(_path(*row) for row in _list(told["paths"])),
         text_sha256=_hash(text_sha256),
         text_n_bytes=_count(text_n_bytes),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from command_line import Outcome, Run
-from hypothesis import settings
 from small_world import TEXTS, World
 
 from beyondrag.engine import Engine
@@ -17,10 +16,6 @@ from ingest.indexing import index
 from ingest.pipeline import pending_volumes, read_volume
 from kvfiles.codecs import DEFAULT_CODEC
 from library.store import Library
-
-# A busy machine is no failure of the code.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 @pytest.fixture

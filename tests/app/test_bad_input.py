@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command_line import Run
 from fpdf import FPDF
+from guards import PATIENCE_S
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
 from small_world import World
@@ -309,7 +310,7 @@ def test_answers_come_while_another_process_ingests(beyondrag: Run, world: World
         second = beyondrag("ingest", folder, "--index-only", "--library", world.settings.library)
         with world.library() as library, Engine(world.settings, library) as engine:
             events = list(engine.ask("How old was the keeper at Skerry Point?"))
-        holder.communicate(b"", timeout=30)
+        holder.communicate(b"", timeout=PATIENCE_S)
     assert second.code == 6
     assert f"process {holder.pid} on " in second.err
     assert "  try: " in second.err

@@ -272,6 +272,8 @@ def test_the_doctor_says_how_it_stands(
         return check.status, check.line
 
     assert found() == ("ok", "none; only the archive codec needs one (beyondrag models calibrate tiny)")
+    (wanted,) = check_calibration(Facts(replace(settings, codec="archive"), deep=deep))
+    assert (wanted.status, wanted.remedy) == ("warn", "beyondrag models calibrate tiny")
     store.save(path, tables)
     status, line = found()
     assert status == "ok"

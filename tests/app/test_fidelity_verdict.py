@@ -20,6 +20,7 @@ from beyondrag.fidelity_verdict import (
     verdict_path,
 )
 from beyondrag.settings import Settings
+from kvfiles.codecs import ARCHIVE_QUALITIES
 from kvfiles.errors import StorageError
 
 SHA256 = "a" * 64
@@ -97,6 +98,11 @@ def test_the_warning_is_about_what_is_configured(tmp_path: Path) -> None:
     assert len(both) == 2
     assert "BEYONDRAG_CACHE_TYPE" in both[1]
     assert fidelity_warnings(settings(tmp_path, "k3v3"), model, "b" * 64) == ()
+    fine = f"archive@{ARCHIVE_QUALITIES['archive-fine']:g}"
+    failed = ModelVerdicts("m", SHA256, (finding(fine, "fail", reason="off by 9"),))
+    store_verdicts(verdict_path(tmp_path, model), failed)
+    (line,) = fidelity_warnings(settings(tmp_path, "archive-fine"), model, SHA256)
+    assert "BEYONDRAG_CODEC" in line, "another name of the same codec"
     assert configured_findings(settings(tmp_path, "exact"), model, SHA256) == ()
 
 

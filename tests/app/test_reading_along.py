@@ -3,110 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from pretend_reading import PretendModel
+from small_kv import PROFILE
 
-from beyondrag import reading_along
-from beyondrag.engine import Engine
 from beyondrag.errors import ModelNotFound
-from beyondrag.reading_along import MAX_CUTS, ReadingAlong, ReadingDone, ReadingProgress
+from beyondrag.reading_along import ReadingAlong, ReadingDone, ReadingProgress, Told
+from beyondrag.reading_queue import MAX_CUTS
 from beyondrag.settings import Settings
 from ingest.pipeline import PendingVolume
-from kvfiles.errors import Cancelled, StorageError
+from kvfiles.errors import BeyondragError, Cancelled, ContextOverflow, DecodeError, StorageError
 from library.errors import DocumentNotFound
-from library.records import DocumentText, PageSpan, ReadingProfile, SnapshotRecord, SourceFile, Volume
+from library.records import DocumentText, PageSpan, SourceFile
 from library.store import Library
 
-PROFILE = ReadingProfile("p" * 16, "a model", "0" * 64, {"codec": "exact"})
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
-N_TOKENS = 10
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 
 
 class World:
-    """What the pretended model reads; `gate` is passed before each reading, `errors` are raised by it."""
+    """A library of three documents and a pretended model."""
 
-    def __init__(self, library: Library, settings: Settings) -> None:
-        self.library, self.settings = library, settings
-        self.read: list[str] = []
-        self.has_read = threading.Semaphore(0)
-        self.gate: Callable[[], None] = lambda: None
-        self.errors: dict[str, list[Exception]] = {}
-        self.opening_errors: list[Exception] = []
-        self.n_open = 0
-        self.n_cuts: Counter[str] = Counter()
+    def __init__(self, library: Library, settings: Settings, model: PretendModel) -> None:
+        self.library, self.settings, self.model = library, settings, model
 
-    def along(self, *, at_once: bool = True, cancelled: Callable[[], bool] = lambda: False) -> ReadingAlong:
-        return ReadingAlong(self.settings, cancelled, at_once=at_once, open_engine=self.open)
+    @property
+    def read(self) -> list[str]:
+        """What was read, in order: "a0", "a1", ..."""
+        return [f"{document_id[0]}{ordinal}" for document_id, ordinal in self.model.read]
 
-    def open(self, _settings: Settings, library: Library) -> Engine:
-        if self.opening_errors:
-            raise self.opening_errors.pop()
-        engine: Any = _PretendEngine(self)
-        library.put_profile(PROFILE)
-        return engine  # type: ignore[no-any-return]  # it does what is asked of an engine here
-
-    def pending(self, library: Library, document_ids: list[str], *_: object) -> list[PendingVolume]:
-        (document_id,) = document_ids
-        self.n_cuts[document_id] += 1
-        document = library.document(document_id)
-        volumes = tuple(Volume(document_id, n, n, n + 1, N_TOKENS, f"part {n}") for n in range(2))
-        library.put_volumes(document_id, PROFILE.id, volumes)
-        return [
-            PendingVolume(document, volume, 2)
-            for volume in volumes
-            if library.snapshot(document_id, volume.ordinal, PROFILE.id) is None
-        ]
-
-    def read_volume(
-        self,
-        library: Library,
-        pending: PendingVolume,
-        *_: object,
-        on_slice: Callable[[int], None],
-        cancelled: Callable[[], bool],
-    ) -> SnapshotRecord:
-        self.gate()
-        if cancelled():
-            raise Cancelled("stopped")
-        if self.errors.get(pending.document.id):
-            raise self.errors[pending.document.id].pop()
-        on_slice(N_TOKENS)
-        file = library.snapshot_scratch()
-        file.write_bytes(f"{pending.document.id} {pending.volume.ordinal}".encode())
-        record = library.put_snapshot(
-            pending.document.id, pending.volume.ordinal, PROFILE.id, file, N_TOKENS, "exact"
-        )
-        self.read.append(f"{pending.document.id[0]}{pending.volume.ordinal}")
-        self.has_read.release()
-        return record
-
-
-class _PretendEngine:
-    warnings = ("it is only pretended",)
-    profile, reader = PROFILE, None
-    model = SimpleNamespace(shape=SimpleNamespace(values_per_token=8))
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __enter__(self) -> _PretendEngine:
-        self._world.n_open += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._world.n_open -= 1
-
-    def prepare(self) -> SimpleNamespace:
-        return SimpleNamespace(tokens_per_s=100.0, relocatable=True)
-
-    def bits_per_value(self, _n_tokens: int) -> float:
-        return 4.0
+    def along(
+        self, *, at_once: bool = True, cancelled: Callable[[], bool] = lambda: False, told: Told | None = None
+    ) -> ReadingAlong:
+        return ReadingAlong(self.settings, cancelled, at_once=at_once, told=told)
 
 
 @pytest.fixture
@@ -117,12 +49,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             text = DocumentText("ab", (PageSpan("1", 0, 2),))
             source = SourceFile(f"/docs/{document_id[0]}.txt", 2, 1)
             library.add(document_id, source, document_id[0], "text/plain", text)
-        made = World(library, settings)
-        monkeypatch.setattr(reading_along, "profile_for", lambda _settings: (Path("x.gguf"), PROFILE))
-        monkeypatch.setattr(reading_along, "pending_volumes", made.pending)
-        monkeypatch.setattr(reading_along, "read_volume", made.read_volume)
+        made = World(library, settings, PretendModel())
+        made.model.install(monkeypatch.setattr)
         yield made
-        assert made.n_open == 0, "the model is closed, whatever happened"
+        assert made.model.n_open == 0, "the model is closed, whatever happened"
 
 
 def finish(reading: ReadingAlong) -> tuple[ReadingDone, list[ReadingProgress]]:
@@ -136,10 +66,12 @@ def plan_and_finish(reading: ReadingAlong) -> None:
 
 
 def test_the_first_document_is_read_before_the_last_one_is_known(world: World) -> None:
-    with world.library.writing(), world.along() as reading:  # as an ingest holds the lock meanwhile
+    has_read = threading.Semaphore(0)
+    told = Told(kept=lambda *_: has_read.release())
+    with world.library.writing(), world.along(told=told) as reading:  # as an ingest holds the lock meanwhile
         reading.offer([A])
         for _ in range(2):
-            assert world.has_read.acquire(timeout=PATIENCE_S)
+            assert has_read.acquire(timeout=PATIENCE_S)
         assert world.read == ["a0", "a1"]
         reading.offer([A, B])
         plan = reading.plan()
@@ -159,7 +91,7 @@ def test_where_someone_is_asked_first_it_only_counts(world: World) -> None:
         done, told = finish(reading)
     assert (done.n_volumes, len(world.read)) == (4, 4)
     assert [(one.index, one.n_pending, one.done_tokens, one.total_tokens) for one in told] == [
-        (n // 2, 4, n // 2 * 10 + n % 2 * 10, 40) for n in range(8)
+        (n // 3, 4, n // 3 * 10 + n % 3 * 5, 40) for n in range(12)
     ]
 
 
@@ -178,17 +110,17 @@ def test_what_is_read_needs_no_model(world: World) -> None:
         reading.offer([A])
         reading.plan()
         finish(reading)
-    world.opening_errors = [ModelNotFound("not installed")]
+    world.model.opening_errors = [ModelNotFound("not installed")]
     with world.along() as reading:
         reading.offer([A])
         assert reading.plan().n_volumes == 0
         assert finish(reading)[0] == ReadingDone(0, 0, 0.0, 0)
-    assert world.opening_errors, "it was not opened"
+    assert world.model.opening_errors, "it was not opened"
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_model_that_cannot_be_opened_is_told_after_the_indexing(world: World, at_once: bool) -> None:
-    world.opening_errors = [ModelNotFound("not installed")]
+    world.model.opening_errors = [ModelNotFound("not installed")]
     with world.along(at_once=at_once) as reading:
         reading.offer([A])
         reading.offer([B])
@@ -197,7 +129,7 @@ def test_a_model_that_cannot_be_opened_is_told_after_the_indexing(world: World, 
 
 
 def test_a_full_disk_ends_the_reading_and_keeps_what_is_read(world: World) -> None:
-    world.errors = {B: [StorageError("the disk is full")]}
+    world.model.errors = {B: [StorageError("the disk is full")]}
     with world.along(at_once=False) as reading:
         reading.offer([A, B, C])
         reading.plan()
@@ -208,7 +140,7 @@ def test_a_full_disk_ends_the_reading_and_keeps_what_is_read(world: World) -> No
 
 def test_a_stop_comes_between_two_slices(world: World) -> None:
     stopped = threading.Event()
-    world.gate = lambda: stopped.set() if len(world.read) == 1 else None
+    world.model.gate = lambda _: stopped.set() if len(world.read) == 1 else None
     with world.along(cancelled=stopped.is_set) as reading:
         reading.offer([A, B])
         with pytest.raises(Cancelled):
@@ -219,7 +151,7 @@ def test_a_stop_comes_between_two_slices(world: World) -> None:
 def test_an_error_of_the_indexing_stops_the_reading(world: World) -> None:
     at_the_gate, go_on = threading.Event(), threading.Event()
 
-    def gate() -> None:
+    def gate(_pending: PendingVolume) -> None:
         at_the_gate.set()
         assert go_on.wait(PATIENCE_S)
 
@@ -230,7 +162,7 @@ def test_an_error_of_the_indexing_stops_the_reading(world: World) -> None:
             threading.Timer(0.2, go_on.set).start()
             raise StorageError("the disk is full")
 
-    world.gate = gate
+    world.model.gate = gate
     with pytest.raises(StorageError):
         fail_to_index(world.along())
     assert world.read == []
@@ -239,14 +171,14 @@ def test_an_error_of_the_indexing_stops_the_reading(world: World) -> None:
 @pytest.mark.parametrize("n_changes", [1, MAX_CUTS - 1, 99])
 def test_a_document_that_changes_is_cut_anew_and_not_for_ever(world: World, n_changes: int) -> None:
     changed = DocumentNotFound("the document was called otherwise while it was read")
-    world.errors = {A: [changed] * n_changes}
+    world.model.errors = {A: [changed] * n_changes}
     with world.along(at_once=False) as reading:
         reading.offer([A, B])
         assert reading.plan().n_tokens == 40
         done, told = finish(reading)
     assert world.read == (["b0", "b1"] if n_changes >= MAX_CUTS else ["a0", "a1", "b0", "b1"])
     assert done.n_tokens == told[-1].done_tokens == told[-1].total_tokens
-    assert world.n_cuts[A] == min(n_changes + 1, MAX_CUTS)
+    assert world.model.n_cuts[A] == min(n_changes + 1, MAX_CUTS)
 
 
 def test_a_document_that_goes_is_passed_over(world: World) -> None:
@@ -254,7 +186,7 @@ def test_a_document_that_goes_is_passed_over(world: World) -> None:
         reading.offer([A, B])
         reading.plan()
         world.library.remove(A)
-        world.errors = {A: [DocumentNotFound("no such document")]}
+        world.model.errors = {A: [DocumentNotFound("no such document")]}
         done, _ = finish(reading)
     assert (world.read, done.n_volumes) == (["b0", "b1"], 2)
 
@@ -265,6 +197,68 @@ def test_what_a_question_has_read_meanwhile_is_not_read_twice(world: World) -> N
         reading.plan()
         file = world.library.snapshot_scratch()
         file.write_bytes(b"read by a question")
-        world.library.put_snapshot(A, 0, PROFILE.id, file, N_TOKENS, "exact")
+        world.library.put_snapshot(A, 0, PROFILE.id, file, 10, "exact")
         done, _ = finish(reading)
     assert (world.read, done.n_volumes) == (["a1"], 1)
+
+
+def test_the_plan_grows_while_a_volume_is_read(world: World) -> None:
+    """What comes while the model is busy counts at the next slice, not only when the volume is done."""
+    told: list[ReadingProgress] = []
+    reading = world.along(told=Told(progress=told.append))
+    world.model.gate = lambda pending: reading.offer([B, C]) if not world.read else None
+    with reading:
+        reading.offer([A])
+        reading.finish()
+    first = [state for state in told if state.index == 0]
+    assert [state.n_pending for state in first] == [2, 4, 4], "two volumes, then an estimate of two more"
+    assert told[-1].n_pending == 6
+    assert told[-1].done_tokens == told[-1].total_tokens == 60
+
+
+@pytest.mark.parametrize("error", [ContextOverflow("too small"), DecodeError("status -3")])
+def test_a_document_that_cannot_be_read_is_left_out_if_somebody_hears_of_it(
+    world: World, error: BeyondragError
+) -> None:
+    kind = world.model.cutting_errors if isinstance(error, ContextOverflow) else world.model.errors
+    kind[A] = [error]
+    heard: list[tuple[str, BeyondragError]] = []
+    with world.along(told=Told(unreadable=lambda *what: heard.append(what))) as reading:
+        reading.offer([A, B])
+        done = reading.finish()
+    assert heard == [(A, error)]
+    assert (world.read, done.n_volumes) == (["b0", "b1"], 2)
+    kind[C] = [error]
+    with world.along() as reading:
+        reading.offer([C])
+        with pytest.raises(type(error)):
+            reading.finish()
+
+
+def test_it_is_idle_when_all_is_read_and_goes_on_with_what_comes(world: World) -> None:
+    with world.along() as reading:
+        for documents, n_read in (([A], 2), ([B, C], 6)):
+            reading.offer(documents)
+            patience = threading.Event()
+            for _ in range(int(PATIENCE_S / 0.01)):
+                if reading.is_idle:
+                    break
+                patience.wait(0.01)
+            assert len(world.read) == n_read
+        assert world.model.n_opened == 1
+        assert reading.finish().n_volumes == 6
+
+
+def test_what_comes_after_a_failure_does_not_hide_it(world: World) -> None:
+    world.model.errors = {A: [StorageError("the disk is full")]}
+    failed = threading.Event()
+    with world.along() as reading:
+        reading.offer([A])
+        for _ in range(int(PATIENCE_S / 0.01)):
+            if reading.is_idle:
+                break
+            failed.wait(0.01)
+        reading.offer([B])
+        assert reading.is_idle
+        with pytest.raises(StorageError):
+            reading.finish()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import Environment, Template
 
 from beyondrag import templates
 from beyondrag.errors import AppError
@@ -22,7 +23,8 @@ from ingest.child_process import ChildProcess
 from kvfiles.gguf_file import read_gguf
 
 MESSAGES = (("system", "Be good."), ("user", "Why? é \U0001f600 <&>"))
-LIMITS = TemplateLimits(memory_bytes=200_000_000, cpu_s=1, max_chars=5_000)
+LIMITS = TemplateLimits(memory_bytes=200_000_000, cpu_s=60, wall_s=600, max_chars=5_000)
+"""The times only bound what fails: the other limits are met long before, on any machine."""
 
 CHAT = (
     "{%- if messages[0].role == 'system' -%}\n  <s>{{ messages[0].content | trim }}</s>\n{% endif %}"
@@ -72,11 +74,17 @@ def test_what_was_filled_in_is_not_filled_in_again(monkeypatch: pytest.MonkeyPat
     ],
     ids=["loops", "doubled text", "doubled list", "output", "padding", "join", "length"],
 )
-def test_a_template_that_takes_too_much_is_stopped(template: str, words: str) -> None:
-    started = time.process_time()
+def test_a_template_that_takes_too_much_is_stopped(
+    template: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: object, **_options: object) -> None:
+        raise AssertionError("a template of strangers is filled in by this process")
+
+    monkeypatch.setattr(Environment, "compile", here)
+    monkeypatch.setattr(Template, "render", here)
+    limits = replace(LIMITS, cpu_s=1) if "time" in words else LIMITS
     with pytest.raises(TemplateExhausted, match=words):
-        filled_in(template, MESSAGES, LIMITS)
-    assert time.process_time() - started < 1, "the work was not done in this process"
+        filled_in(template, MESSAGES, limits)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 
 from beyondrag.console import Console
 from beyondrag.errors import DownloadError, ModelNotFound, UsageError
@@ -191,14 +192,14 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     os.close(reading)
     with _start("models", "list", stdout=writing) as process:
         os.close(writing)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (0, b"")
 
 
 @pytest.mark.parametrize("line", [["models", "list"], ["models", "list", "--json"], ["--help"]], ids=" ".join)
 def test_an_output_that_is_full_is_told(line: list[str]) -> None:
     with Path("/dev/full").open("wb") as full, _start(*line, stdout=full) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert b"Traceback" not in err
     assert b"Exception ignored" not in err
     assert (process.returncode, err.splitlines()[0]) == (7, b"error: output: the disk is full")

@@ -35,7 +35,7 @@ def kv(tmp_path: Path) -> Path:
 def test_header_and_sections(kv: Path, beyondrag) -> None:
     shown = beyondrag("inspect", str(kv))
     assert (shown.code, shown.err) == (0, "")
-    assert "bits/value  16.00" in shown.out
+    assert "bits/value  8.00" in shown.out  # of K and V; this file has no V
     assert "tokens      3 from position 40" in shown.out
     assert "2 layers, 1 KV heads, head sizes 8 (K) and 8 (V)" in shown.out
     assert "profile     p\\x1b[31m" in shown.out
@@ -50,7 +50,7 @@ def test_as_json(kv: Path, beyondrag) -> None:
     shown = beyondrag("inspect", str(kv), "--json").json
     assert shown["header"]["shape"] == {"layers": 2, "kv_heads": 1, "k_head_dim": 8, "v_head_dim": 8}
     assert (shown["header"]["bits_per_value"], shown["header"]["tokens"], shown["header"]["position"]) == (
-        16,
+        8,
         3,
         40,
     )

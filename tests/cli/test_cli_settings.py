@@ -11,7 +11,7 @@ import pytest
 from beyondrag.cli import build_parser
 from beyondrag.errors import UsageError
 from beyondrag.models import DEFAULT_MODEL
-from beyondrag.settings import Settings, available_cores, settings_from
+from beyondrag.settings import DEFAULT_HOT_CACHE, Settings, available_cores, settings_from
 from kvfiles.codecs import DEFAULT_CODEC
 
 
@@ -53,6 +53,17 @@ def test_the_command_line_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path:
         assert (chosen.model, chosen.context, chosen.threads) == ("./m.gguf", 4096, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [("2GB", 2_000_000_000), ("1.5 tb", 1_500_000_000_000), ("500 MB", 500_000_000), ("0", 0), ("7bytes", 7)],
+)
+def test_the_size_of_the_hot_cache(monkeypatch: pytest.MonkeyPatch, text: str, n_bytes: int) -> None:
+    assert settings("ask", "Why?").hot_cache == DEFAULT_HOT_CACHE > 0
+    monkeypatch.setenv("BEYONDRAG_HOT_CACHE", f" {text} ")
+    assert settings("ask", "Why?").hot_cache == n_bytes
+    assert settings("ask", "Why?", "--hot-cache", "3kB").hot_cache == 3000
+
+
 def test_an_option_after_the_command_wins() -> None:
     assert settings("--model", "a", "library", "list", "--model", "b").model == "b"
 
@@ -65,6 +76,10 @@ def test_an_option_after_the_command_wins() -> None:
         {"model": " "},
         {"context": 100},
         {"context": 10**9},
+        {"hot_cache": "2 GB please"},
+        {"hot_cache": "-1"},
+        {"hot_cache": ""},
+        {"hot_cache": "5000TB"},
         {"threads": 0},
         {"threads": 5000},
     ],
@@ -73,7 +88,7 @@ def test_an_option_after_the_command_wins() -> None:
 def test_impossible_values_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError) as caught:
         settings_from(Namespace(**arguments))
-    assert caught.value.subject == f"--{next(iter(arguments))}"
+    assert caught.value.subject == f"--{next(iter(arguments))}".replace("_", "-")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +105,10 @@ def test_impossible_values_are_refused(arguments: dict[str, object]) -> None:
         ("GPU_LAYERS", "10001"),
         ("GPU_LAYERS", "9" * 5000),
         ("GPU_LAYERS", "\x1b[31m3"),
+        ("HOT_CACHE", "much"),
+        ("HOT_CACHE", "²GB"),
+        ("HOT_CACHE", "9" * 5000),
+        ("HOT_CACHE", "1\x1b[31mGB"),
         ("MODELS", "~nobody-here/m"),
     ],
 )
@@ -110,3 +129,19 @@ def test_numbers_are_whole(value: str, beyondrag) -> None:
 
 def test_the_threads_are_those_of_this_process() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("name", ["archive", "archive-fine", "archive-small", "archive@1.35", "exact"])
+def test_the_codec_is_an_option_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("BEYONDRAG_CODEC", "k4v3")
+    for line in (["library", "list", "--codec", name], ["--codec", name, "library", "list"]):
+        assert settings(*line).codec == name
+    assert settings("library", "list").codec == "k4v3"
+
+
+@pytest.mark.parametrize("name", ["", "zip", "archive@0", "archive@9", "archive@1e0", "archive@\x1b", "k9v9"])
+def test_a_codec_that_there_is_not_names_the_option(name: str) -> None:
+    with pytest.raises(UsageError, match="unknown codec") as caught:
+        settings("library", "list", "--codec", name)
+    assert caught.value.subject == "--codec"
+    assert "\x1b" not in str(caught.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from guards import PATIENCE_S
+
 PROGRAM = """
 import ctypes, sys, threading
 import beyondrag.__main__ as entry
@@ -22,7 +24,7 @@ entry.leave()
 def run(**parts: object) -> subprocess.CompletedProcess[str]:
     program = PROGRAM.format(**parts)
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_what_cannot_be_waited_for_ends_with_the_process() -> None:

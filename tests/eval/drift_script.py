@@ -119,6 +119,9 @@ class ScriptedRig:
     def codec(self, name: str) -> str:
         return name
 
+    def codec_identity(self, name: str) -> str:
+        return name
+
     def state(self, context: ScriptedContext) -> list[int]:
         return list(context.held)
 

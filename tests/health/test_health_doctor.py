@@ -83,6 +83,7 @@ def test_settings_name_their_origin(beyondrag, monkeypatch: pytest.MonkeyPatch) 
         "context": "default",
         "threads": "--threads",
         "codec": "BEYONDRAG_CODEC",
+        "hot_cache": "default",
         "cache_type": "default",
         "gpu_layers": "default",
         "kernels": "BEYONDRAG_KERNELS",
@@ -124,11 +125,12 @@ def test_checks_are_shown_as_they_end_and_no_error_comes_out(monkeypatch: pytest
     assert not found.healthy
 
 
-@pytest.mark.parametrize("name", ["archive", "archive-small", "archive@1.35"])
-def test_a_codec_that_nothing_reads_with_yet_is_refused(
+@pytest.mark.parametrize("name", ["archive@9", "archive@0.1", "archive@", "archive-huge", "archive@1.23456"])
+def test_a_quality_that_the_archive_codec_does_not_have_is_refused(
     beyondrag, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("BEYONDRAG_CODEC", name)
     shown = beyondrag("library", "list")
     assert shown.code == 2
     assert "unknown codec" in shown.err
+    assert "archive@G" in shown.err

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 
 from beyondrag.health import child, llama
 from beyondrag.health.check import Check, isolated, ok
@@ -104,7 +105,7 @@ def interpreter(folder: Path, script: str) -> str:
         ("echo bang >&2; exit 1", "bang"),
         ("echo '[1]'", "ended with code 0"),
         ('echo noise; echo \'{"error": "it is broken\\u001b", "remedy": "mend it"}\'', "it is broken"),
-        ("sleep 60", "no answer within"),
+        ("sleep 600", "no answer within"),
     ],
 )
 def test_whatever_the_child_does_is_told_in_words(
@@ -112,7 +113,7 @@ def test_whatever_the_child_does_is_told_in_words(
 ) -> None:
     monkeypatch.setattr(child.sys, "executable", interpreter(tmp_path, script))
     with pytest.raises(ProbeFailed) as caught:
-        run_probe("llama", timeout_s=0.5 if "sleep" in script else 20)
+        run_probe("llama", timeout_s=0.5 if "sleep" in script else PATIENCE_S)
     assert message in caught.value.message
     assert "\x1b" not in caught.value.message
 
@@ -130,7 +131,7 @@ def test_the_child_does_not_import_from_the_working_directory(
     (tmp_path / "beyondrag" / "__init__.py").write_text("raise SystemExit('taken over')")
     monkeypatch.chdir(tmp_path)
     assert sys.executable
-    assert run_probe("llama", timeout_s=60)["version"]
+    assert run_probe("llama", timeout_s=PATIENCE_S)["version"]
 
 
 # ------------------------------------------------------------------------------- isolation

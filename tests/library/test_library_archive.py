@@ -314,8 +314,8 @@ def test_control_characters_do_not_come_in(archive: Path, other: Library) -> Non
 
 
 def test_a_newer_archive_is_refused_by_name(archive: Path, other: Library) -> None:
-    forgery = forged(archive, "manifest", lambda told: at(told, "archive", 2))
-    with pytest.raises(LibraryNewer, match="archive format 2, this one knows 1") as caught:
+    forgery = forged(archive, "manifest", lambda told: at(told, "archive", 3))
+    with pytest.raises(LibraryNewer, match="archive format 3, this one knows 2") as caught:
         Upkeep(other).import_from(forgery)
     assert "upgrade" in caught.value.remedy
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 from shelf import put, put_snapshot
 
 from kvfiles.errors import StorageError
@@ -152,7 +153,7 @@ def test_threads_share_one_library(library: Library) -> None:
 
     def work(number: int) -> None:
         try:
-            with library.writing(wait_s=30):
+            with library.writing(wait_s=PATIENCE_S):
                 put(library, f"/{number}", f"zebra {number}")
             library.search("zebra")
             list(library.documents())

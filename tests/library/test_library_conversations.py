@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 from shelf import identity, put
 
 from library import schema
@@ -166,7 +167,7 @@ def test_two_processes_write_turns_at_once(library: Library, root: Path) -> None
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(PATIENCE_S)
         assert writer.exitcode == 0
     questions = [turn.question for turn in library.conversations.turns("shared")]
     assert len(questions) == 2 * n

@@ -6,9 +6,11 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
+from guards import PATIENCE_S
 from shelf import put
 
 from kvfiles.errors import StorageError
@@ -50,15 +52,26 @@ def test_the_second_writer_is_told_who_holds_the_lock(tmp_path: Path, holder: tu
 def test_waiting_gets_the_lock_when_it_is_released(tmp_path: Path, holder: tuple) -> None:
     _, pipe = holder
     threading.Timer(0.2, pipe.send, args=("done",)).start()
-    with WriterLock(tmp_path / "writer.lock").hold(wait_s=20):
+    with WriterLock(tmp_path / "writer.lock").hold(wait_s=PATIENCE_S):
         pass
 
 
-def test_waiting_ends(tmp_path: Path, holder: tuple) -> None:
-    began = time.monotonic()
-    with pytest.raises(LibraryLocked), WriterLock(tmp_path / "writer.lock").hold(wait_s=0.2):
+def test_waiting_ends(tmp_path: Path, holder: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, naps = 1000.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        naps.append(seconds)
+        assert sum(naps) < 120, "it waits for ever"
+
+    clock = SimpleNamespace(
+        monotonic=lambda: now, sleep=sleep, time=time.time, strftime=time.strftime, localtime=time.localtime
+    )
+    monkeypatch.setattr("library.lock.time", clock)
+    with pytest.raises(LibraryLocked), WriterLock(tmp_path / "writer.lock").hold(wait_s=60):
         pass
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 60 <= sum(naps) <= 60 + naps[0]
 
 
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, holder: tuple) -> None:
@@ -109,19 +122,21 @@ def test_one_library_enters_twice_another_does_not(library: Library, root: Path)
 
 
 def test_threads_of_one_library_take_turns(library: Library) -> None:
-    inside, order = threading.Event(), []
+    inside, refused, order = threading.Event(), threading.Event(), []
 
     def second() -> None:
-        inside.wait(5)
+        inside.wait(PATIENCE_S)
         with pytest.raises(LibraryLocked), library.writing():
             pass
-        with library.writing(wait_s=10):
+        refused.set()
+        with library.writing(wait_s=PATIENCE_S):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
     with library.writing():
         inside.set()
+        refused.wait(PATIENCE_S)
         time.sleep(0.2)
         order.append("first")
     thread.join()

@@ -128,6 +128,7 @@ def test_all_data_is_there(old: tuple[Path, int]) -> None:
         for document, text in zip(documents, TEXTS.values(), strict=True):
             assert (document.id, document.title, document.added_at) == (identity(text), "An old title", 1.5)
             assert document.warnings == ("a warning",)
+            assert document.language is None, "nothing was known of it then"
             stored = library.text(document.id)
             assert stored.text == text
             assert stored.pages == (PageSpan("1", 0, 13), PageSpan("2", 14, len(text)))

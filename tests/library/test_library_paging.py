@@ -28,7 +28,7 @@ def many(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
     return library
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.integers(0, 40), offset=st.integers(0, 40))
 def test_pages_are_slices_of_the_whole(many: Library, limit: int, offset: int) -> None:
     whole = list(many.documents())

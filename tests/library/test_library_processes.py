@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 from shelf import put, put_snapshot
 
 from library.store import Library
@@ -30,12 +31,13 @@ def write_forever(root: str, pipe: Connection) -> None:
             pipe.send(number)
 
 
-def read_often(root: str, pipe: Connection, seconds: float) -> None:
+def read_often(root: str, pipe: Connection) -> None:
+    """Until the other one has written ten more documents."""
     problems: list[str] = []
     searches = 0
-    end = time.monotonic() + seconds
     with Library.open(Path(root)) as library:
-        while time.monotonic() < end:
+        enough = library.count() + 10
+        while library.count() < enough or searches < 20:
             for hit in library.search("zebra", 3):
                 text = library.text(hit.document.id).text
                 problems += [p.text for p in hit.passages if p.text != text[p.start : p.end]]
@@ -52,15 +54,15 @@ def test_two_read_while_one_writes(root: Path) -> None:
     writer = SPAWN.Process(target=write_forever, args=(str(root), theirs))
     writer.start()
     try:
-        assert ours.poll(60)
+        assert ours.poll(PATIENCE_S)
         pipes = [SPAWN.Pipe() for _ in range(2)]
-        readers = [SPAWN.Process(target=read_often, args=(str(root), pipe[1], 3.0)) for pipe in pipes]
+        readers = [SPAWN.Process(target=read_often, args=(str(root), pipe[1])) for pipe in pipes]
         for reader in readers:
             reader.start()
         for pipe in pipes:
-            assert pipe[0].poll(60), "a reader was blocked or died"
+            assert pipe[0].poll(PATIENCE_S), "a reader was blocked or died"
             searches, problems = pipe[0].recv()
-            assert searches > 3
+            assert searches >= 20
             assert problems == []
         for reader in readers:
             reader.join()
@@ -75,8 +77,9 @@ def test_a_killed_writer_leaves_a_sound_library(root: Path, delay_s: float) -> N
     ours, theirs = SPAWN.Pipe()
     writer = SPAWN.Process(target=write_forever, args=(str(root), theirs))
     writer.start()
-    while not ours.poll(60) or ours.recv() < 4:
-        pass
+    assert ours.poll(PATIENCE_S)
+    while ours.recv() < 4:
+        assert ours.poll(PATIENCE_S)
     time.sleep(delay_s)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)

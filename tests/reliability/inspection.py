@@ -25,6 +25,8 @@ def orphans(root: Path) -> list[str]:
         setting = connection.execute("SELECT value FROM settings WHERE name = 'index'").fetchone()
     known = {root / name for name in _OF_THE_LIBRARY}
     known |= {root / "kv" / content[:2] / f"{content}.kv" for content in contents}
+    known |= {root / "hot" / f"{content}.kv" for content in contents}
+    known |= {root / "hot" / name for name in ("lock", "reads")}
     known |= {root / "kv" / "prefix" / f"{profile}.kv" for profile in profiles}
     if setting:
         for part in ("documents", "passages"):

@@ -14,11 +14,14 @@ from typing import Any
 
 from small_kv import PROFILE, read, write_kv
 
+from library.hot import COPY_OF
 from library.records import DocumentRecord, DocumentText, PageSpan, SourceFile
 from library.store import Library
 from library.upkeep import Upkeep
 
 N_PATHS = 12
+HOT_BOUND = 5_000
+"""Bytes: four hot copies."""
 Say = Callable[[str, dict[str, Any]], None]
 
 
@@ -58,6 +61,7 @@ class Steps:
             (self._index, 2),
             (self._replace, 2),
             (self._read, 3),
+            (self._copy, 4),
             (self._remove, 3),
             (self._prune, 2),
             (self._repair, 6),
@@ -108,6 +112,19 @@ class Steps:
                 read(self._library, document)
 
             self._told("read", action, reads=list(document.paths))
+
+    def _copy(self) -> None:
+        """A hot copy, which may push out others."""
+        if records := self._library.snapshots():
+            record = self._rng.choice(records)
+
+            def action() -> None:
+                file, content = self._library.snapshot_scratch(), record.path.stem
+                write_kv(file, record.document_id, about={COPY_OF: content})
+                self._library.hot.keep(file, content, HOT_BOUND)
+                self._library.hot.note_reads({content}, 1)
+
+            self._told("copy", action)
 
     def _remove(self) -> None:
         if documents := self._documents():

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 import pytest
 from effort import Effort
+from guards import hang_guard
 from mutations import mutate_bytes, mutate_json
 
 from beyondrag.events import Answer, ChosenDocument, Source, Timings
@@ -230,12 +231,11 @@ def test_ignore_files(tmp_path: Path, effort: Effort) -> None:
             data = data[:at] + tokens[int(rng.integers(len(tokens)))] * int(rng.integers(1, 30)) + data[at:]
         (folder / (".gitignore" if number % 2 else ".beyondragignore")).write_bytes(data)
         started = time.monotonic()
-        with suppress(NothingToIngest):
+        with suppress(NothingToIngest), hang_guard():
             found = scan([folder])
             assert len(found.files) <= 4
         slowest = max(slowest, time.monotonic() - started)
     effort.tell(slowest_s=round(slowest, 3))
-    assert slowest < 5
 
 
 @pytest.mark.parametrize("parse", [parse_qa_row, parse_injection_row])

@@ -20,7 +20,7 @@ import pytest
 from effort import Effort
 from inspection import orphans
 from small_kv import PROFILE, read
-from steps import add, identity
+from steps import HOT_BOUND, add, identity
 
 from library.integrity import Harm
 from library.store import Library
@@ -28,7 +28,7 @@ from library.upkeep import Upkeep
 
 LONGEST_S = 0.6
 FRESH_EVERY = 50
-KINDS = {"index", "replace", "read", "remove", "prune", "verify --repair", "gc", "export", "import"}
+KINDS = {"index", "replace", "read", "copy", "remove", "prune", "verify --repair", "gc", "export", "import"}
 AFTER_A_KILL = {Harm.QUEUE, Harm.ORPHAN}
 IMPORTED = {f"/archive/Akte {number}.txt": f"giraffe{number} " * 100 for number in range(4)}
 
@@ -129,6 +129,7 @@ def check(root: Path, shelf: Shelf, under_way: dict[str, Any] | None, damage: Da
         allowed = AFTER_A_KILL | {damage.harm}
         verdict = upkeep.verify(deep=True)
         assert {finding.harm for finding in verdict.findings} <= allowed, verdict.findings
+        assert library.hot.totals().size_bytes <= HOT_BOUND
         dropped = {f.subject for f in verdict.findings if f.harm is Harm.SNAPSHOT}
         assert dropped <= {damage.content}
         dropped = {r.document_id for r in library.snapshots() if r.path.stem in dropped}

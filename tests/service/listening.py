@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from beyondrag.service.notices import Notice
+from guards import PATIENCE_S
 
-PATIENCE_S = 60.0
-"""How long a test waits for what must come; far longer than it takes even on a busy machine."""
+from beyondrag.service.notices import Notice
 
 Kind = TypeVar("Kind")
 

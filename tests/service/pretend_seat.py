@@ -22,10 +22,10 @@ from beyondrag.events import (
     ReadingDocument,
     Timings,
 )
+from beyondrag.reading_queue import Unread
 from beyondrag.service.door import LibraryGone
 from beyondrag.service.inbox import Question
 from beyondrag.service.notices import Arm, WhatWasRead
-from beyondrag.service.reading import Unread
 from beyondrag.service.seat import SeatFacts
 from beyondrag.settings import Settings
 from ingest.pipeline import PendingVolume
@@ -42,8 +42,8 @@ class Pretence:
     """What outlives a seat, and what a test decides.
 
     `slices` of each document; `gate` is waited for before every slice, `hearing` before every word of an
-    answer; `errors` are raised by the next answers (None: no error), `reading_errors` by the next readings
-    of a document.
+    answer; `copies` is called to make hot copies; `errors` are raised by the next answers (None: no error),
+    `reading_errors` by the next readings of a document.
     """
 
     slices: dict[str, int] = field(default_factory=dict)
@@ -54,6 +54,7 @@ class Pretence:
     reading_errors: dict[str, list[Exception]] = field(default_factory=dict)
     opening_errors: list[Exception] = field(default_factory=list)
     keep_error: Exception | None = None
+    copies: Callable[[Callable[[], bool]], None] = lambda _cancelled: None
     reads_for_questions: dict[str, str] = field(default_factory=dict)
     snapshots: dict[str, list[str]] = field(default_factory=dict)
     kept: list[tuple[str, str | None, str]] = field(default_factory=list)
@@ -85,6 +86,10 @@ class PretendSeat:
     @property
     def facts(self) -> SeatFacts:
         return self._facts
+
+    @property
+    def reading(self) -> PretendSeat:
+        return self
 
     def require_library(self) -> None:
         if self._pretence.gone:
@@ -149,6 +154,9 @@ class PretendSeat:
 
     def context_tokens(self) -> int:
         return len(self.context)
+
+    def make_hot_copies(self, cancelled: Callable[[], bool]) -> None:
+        self._pretence.copies(cancelled)
 
     def set_reading_aside(self) -> Callable[[], None]:
         assert self._reading

@@ -30,8 +30,24 @@ class Room:
     def read(self, *document_ids: str) -> int:
         """Have documents read as the second half of an ingest does it."""
         ticket = self.service._tickets.issue()
-        self.service._engine.inbox.put(ReadingJob(ticket, document_ids, n_indexed=len(document_ids)))
+        job = ReadingJob(ticket, document_ids)
+        job.looked(len(document_ids))
+        self.service._engine.inbox.put(job)
         return ticket.number
+
+    def begin(self, *document_ids: str) -> ReadingJob:
+        """The same while files are still looked at: more may be offered, until `end_looking`."""
+        job = ReadingJob(self.service._tickets.issue(), looking=True)
+        self.offer(job, *document_ids)
+        return job
+
+    def offer(self, job: ReadingJob, *document_ids: str) -> None:
+        job.offer(document_ids)
+        self.service._engine.inbox.put(job)
+
+    def end_looking(self, job: ReadingJob, n_indexed: int = 0, failure: Exception | None = None) -> None:
+        job.looked(n_indexed, failure=failure)
+        self.service._engine.inbox.look_again()
 
     def open_model(self, name: str) -> None:
         """What a pull does at its end."""

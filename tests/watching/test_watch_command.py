@@ -8,14 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import orjson
 import pytest
+from guards import PATIENCE_S
+from pretend_reading import PretendModel
 
-from beyondrag.watching.queue import ReadingQueue
+from beyondrag.console import Console
+from beyondrag.settings import Settings
+from beyondrag.watching.session import Session
+from beyondrag.watching.watcher import Watcher
+from ingest.outcomes import FileOutcome
 from ingest.pipeline import PendingVolume
-from library.records import ReadingProfile, Volume
+from kvfiles.errors import StorageError
 from library.store import Library
 
 
@@ -104,7 +111,7 @@ def test_a_renamed_file_keeps_its_snapshot(
         assert library.snapshots(library.find("renamed.txt").id)
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -133,7 +140,7 @@ def test_changes_are_taken_while_it_runs_and_ctrl_c_ends_it(folder: Path, isolat
         (folder / "later.txt").rename(folder / "last.txt")
         until(lambda: names() == {"belen.txt": False, "lease.md": True, "last.txt": False})
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.wait()
@@ -145,50 +152,85 @@ def test_changes_are_taken_while_it_runs_and_ctrl_c_ends_it(folder: Path, isolat
     assert (told["files"]["new"], told["files"]["renamed"], told["files"]["gone"]) == (3, 1, 1)
 
 
-class ScriptedEngine:
-    """Opens no model."""
-
-    warnings = ("a warning",)
-
-    def __init__(self, _settings: object, _library: Library) -> None:
-        pass
-
-    def prepare(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def test_folders_are_looked_at_between_the_slices_of_a_long_volume(
+def test_what_comes_while_a_long_volume_is_read_is_parsed_beside_it(
     beyondrag, folder: Path, isolated_user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reading is acted: in its midst a file comes, and the library must know it before the next slice."""
-    known: list[set[str]] = []
-    profile = ReadingProfile("p" * 16, "a model", "0" * 64, {})
+    """The reading is acted: it does not go on before the library knows the file that came in its midst."""
+    model = PretendModel()
+    model.install(monkeypatch.setattr)
 
-    def read_one(self: ReadingQueue, _engine: object, *, on_start, on_tokens, cancelled) -> None:
-        while self.put_aside() is not None:
-            pass
-        if known:
-            return
+    def names() -> set[str]:
         with Library.open(isolated_user / "library") as library:
-            document = library.find("belen.txt")
-            on_start(PendingVolume(document, Volume(document.id, 0, 0, 1, 1_000, ""), 1))
-            known.append({one.name for one in library.documents()})
-            write(folder / "bees.txt", "Bees came while a long volume was read.")
-            time.sleep(0.15)
-            on_tokens(500)  # it is seen here, and rests
-            time.sleep(2.2)
-            on_tokens(1_000)
-            known.append({one.name for one in library.documents()})
+            return {document.name for document in library.documents()}
 
-    monkeypatch.setattr("beyondrag.engine.Engine", ScriptedEngine)
-    monkeypatch.setattr("beyondrag.reading.profile_for", lambda _settings: (Path("model.gguf"), profile))
-    monkeypatch.setattr(ReadingQueue, "read_one", read_one)
+    def gate(_pending: PendingVolume) -> None:
+        if not model.read:
+            until(lambda: names() == {"belen.txt", "lease.md"}, PATIENCE_S)
+            write(folder / "bees.txt", "Bees came while a long volume was read.")
+            until(lambda: "bees.txt" in names(), PATIENCE_S)
+
+    model.gate = gate
     shown = beyondrag("watch", folder, "--once", "--interval", "0.1")
     assert shown.code == 0
-    assert known[0] == {"belen.txt", "lease.md"}
-    assert known[1] == {"belen.txt", "lease.md", "bees.txt"}
-    assert f"new      {folder / 'bees.txt'}" in shown.out
-    assert shown.err.count("a warning") == 1
+    assert len(model.read) == 6, "the new one too"
+    assert model.n_open == 0
+    for name in ("belen.txt", "lease.md", "bees.txt"):
+        assert f"new      {folder / name}" in shown.out
+        assert shown.out.count(f"read {name}") == 2
+    assert shown.err.count("it is only pretended") == 1
+
+
+def test_the_first_document_is_read_before_the_last_file_is_parsed(
+    beyondrag, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = PretendModel()
+    model.install(monkeypatch.setattr)
+    read_at_files: list[int] = []
+    take = Session._take
+
+    def take_slowly(self: Session, outcome: FileOutcome, done: int, total: int) -> None:
+        take(self, outcome, done, total)
+        until(lambda: len(model.read) >= 2, PATIENCE_S)
+        read_at_files.append(len(model.read))
+
+    monkeypatch.setattr(Session, "_take", take_slowly)
+    assert beyondrag("watch", folder, "--once").code == 0
+    assert read_at_files[0] == 2, "both volumes of the first file, and none of the second"
+    assert len(model.read) == 4
+
+
+def test_a_disk_that_was_full_is_tried_again_and_nothing_is_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = PretendModel()
+    model.install(monkeypatch.setattr)
+    monkeypatch.setattr("beyondrag.watching.session._RETRY_S", 0.1)
+    full, told = [StorageError("the disk is full")], StringIO()
+
+    def gate(_pending: PendingVolume) -> None:
+        if len(model.read) == 1 and full:
+            raise full.pop()
+
+    model.gate = gate
+    settings = Settings(tmp_path / "library", tmp_path / "models", "pretended", 4096, 1, "k4v4", "f16")
+    with Library.create_or_open(settings.library) as library:
+        watcher = Watcher(library, [folder], interval_s=0.1)
+        console = Console(stdout=told, stderr=told)
+        code = Session(settings, watcher, console, lambda: len(model.read) == 4, once=False).run()
+        assert len(library.snapshots()) == 4
+    assert (code, model.n_opened, model.n_open) == (130, 2, 0)
+    assert told.getvalue().count("the disk is full; it will be tried again") == 1
+
+
+def test_with_once_a_full_disk_ends_it(beyondrag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = PretendModel()
+    model.install(monkeypatch.setattr)
+
+    def gate(_pending: PendingVolume) -> None:
+        raise StorageError("the disk is full")
+
+    model.gate = gate
+    shown = beyondrag("watch", folder, "--once")
+    assert shown.code == StorageError.exit_code
+    assert "the disk is full" in shown.err
+    assert model.n_open == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beyondrag.watching import watcher as watching
-from beyondrag.watching.watcher import Look, Watcher
+from beyondrag.watching.watcher import Look, OnFile, Watcher
 from ingest.errors import PathProblem
 from ingest.indexing import IndexReport
 from kvfiles.errors import Cancelled
@@ -161,9 +161,9 @@ def test_a_file_that_vanishes_between_scan_and_reading_stops_nothing(
     (folder / "c.txt").write_text("stays")
     report = Watcher._report
 
-    def late(self: Watcher, paths: Sequence[Path]) -> IndexReport:
+    def late(self: Watcher, paths: Sequence[Path], on_file: OnFile | None) -> IndexReport:
         (folder / "brief.txt").unlink(missing_ok=True)
-        return report(self, paths)
+        return report(self, paths, on_file)
 
     monkeypatch.setattr(Watcher, "_report", late)
     settle(watcher)

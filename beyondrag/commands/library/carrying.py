@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from library.archive.importing import ImportReport
 
 _EXPORT_EXAMPLES = """\
-The file holds texts and snapshots; the search index is made again where it is imported.
+The file holds texts, snapshots and the calibrations that snapshots in the archive codec need; the search
+index is made again where it is imported.
 
 examples:
   beyondrag library export /media/disk/library.tar
@@ -85,6 +86,7 @@ def _seconds(text: str) -> float:
 
 
 def _export(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.calibration.store import CalibrationStore
     from beyondrag.interrupts import interruptible
     from beyondrag.reading import profile_for
     from library.archive.exporting import Selection
@@ -99,7 +101,7 @@ def _export(args: argparse.Namespace, console: Console) -> int:
         console.progress(None, "bytes") as progress,
     ):
         chosen = None if args.doc is None else [library.find(name).id for name in args.doc]
-        report = Upkeep(library).export(
+        report = Upkeep(library, CalibrationStore(settings.models)).export(
             args.file,
             Selection(chosen, profiles),
             overwrite=args.overwrite,
@@ -129,6 +131,7 @@ def _export(args: argparse.Namespace, console: Console) -> int:
 
 
 def _import(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.calibration.store import CalibrationStore
     from beyondrag.interrupts import interruptible
     from beyondrag.reading import current_profile
     from kvfiles.errors import BeyondragError
@@ -148,7 +151,7 @@ def _import(args: argparse.Namespace, console: Console) -> int:
                 ) as cancelled,
                 console.progress(None, "bytes") as progress,
             ):
-                Upkeep(library).import_from(
+                Upkeep(library, CalibrationStore(settings.models)).import_from(
                     args.file,
                     report,
                     wait_s=args.wait,
@@ -173,6 +176,7 @@ def _import_json(report: ImportReport, current: str | None) -> dict[str, Any]:
         "known": report.known,
         "superseded": report.superseded,
         "refused": report.refused,
+        "calibrations": report.calibrations,
         "snapshots": sum(report.snapshots.values()),
         "profiles": [
             {

@@ -10,8 +10,10 @@ from beyondrag.commands.library.listing import entry
 from beyondrag.console import Console
 from beyondrag.quantities import bytes_in_words, moment_in_words
 from beyondrag.settings import settings_from
+from library.wording import one_line
 
 if TYPE_CHECKING:
+    from beyondrag.calibration.store import CalibrationStore
     from beyondrag.document_state import DocumentState
     from library.store import Library
 
@@ -60,6 +62,7 @@ def add_actions(
 
 
 def _show(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.calibration.store import CalibrationStore
     from beyondrag.document_state import document_state
     from beyondrag.reading import current_profile
     from library.store import Library
@@ -69,7 +72,7 @@ def _show(args: argparse.Namespace, console: Console) -> int:
         document = library.find(args.document)
         profile = current_profile(library, settings)
         state = document_state(library, document, profile)
-        details = _details(library, state, profile)
+        details = _details(library, state, profile, CalibrationStore(settings.models))
         if args.text:
             text = library.text(document.id)
             details["text"] = [
@@ -86,12 +89,15 @@ def _show(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _details(library: Library, state: DocumentState, profile_id: str | None) -> dict[str, Any]:
+def _details(
+    library: Library, state: DocumentState, profile_id: str | None, calibrations: CalibrationStore
+) -> dict[str, Any]:
     document = state.document
     profiles = {profile.id: profile for profile in library.profiles()}
     volumes = library.volumes(document.id, profile_id) if profile_id else ()
     return entry(state) | {
         "media_type": document.media_type,
+        "language": document.language,
         "characters": document.n_chars,
         "added_at": document.added_at,
         "paths": list(document.paths),
@@ -108,7 +114,7 @@ def _details(library: Library, state: DocumentState, profile_id: str | None) -> 
             {
                 "volume": s.ordinal + 1,
                 "codec": s.codec,
-                "bits_per_value": _bits_per_value(s.path),
+                **_from_file(s.path, calibrations),
                 "profile": s.profile_id,
                 "model": profiles[s.profile_id].model_name if s.profile_id in profiles else None,
                 "stale": s.profile_id != profile_id,
@@ -117,24 +123,35 @@ def _details(library: Library, state: DocumentState, profile_id: str | None) -> 
                 "created_at": s.created_at,
                 "last_read_at": s.last_read_at,
                 "path": str(s.path),
+                "hot_copy": _hot_copy(library, s.path),
             }
             for s in state.snapshots
         ],
     }
 
 
-def _bits_per_value(path: Path) -> float | None:
-    """From the file's header; None when the file cannot be used."""
+def _hot_copy(library: Library, snapshot: Path) -> dict[str, Any] | None:
+    """The copy of a snapshot that is attached in its place; None when there is none."""
+    copy = library.hot.find(snapshot.stem)
+    if copy is None:
+        return None
+    return {"size_bytes": copy.size_bytes, "path": str(library.hot.path(copy.content))}
+
+
+def _from_file(path: Path, calibrations: CalibrationStore) -> dict[str, Any]:
+    """From the file's header; None when the file cannot be used, or needs no calibration."""
+    from kvfiles.container import Container
     from kvfiles.errors import SnapshotError, StorageError
-    from kvfiles.kernels import best
-    from kvfiles.snapshot import Snapshot
+    from kvfiles.snapshot import read_header, stored_bits
 
     try:
-        with Snapshot(path, best()) as snapshot:
-            shape = snapshot.header.shape
-            return snapshot.codec.bits_per_value(snapshot.n_tokens, shape.k_width, shape.v_width)
+        with Container(path) as container:
+            header = read_header(container)
+            bits, tables = stored_bits(container, header), header.tables_id
     except (SnapshotError, StorageError):
-        return None
+        return {"bits_per_value": None, "calibration": None, "calibration_here": None}
+    here = None if tables is None else calibrations.file_of(tables) is not None
+    return {"bits_per_value": bits, "calibration": tables, "calibration_here": here}
 
 
 def _print_details(details: dict[str, Any], console: Console) -> None:
@@ -143,6 +160,7 @@ def _print_details(details: dict[str, Any], console: Console) -> None:
         "id": details["id"],
         "state": details["state"],
         "kind": details["media_type"],
+        "language": details["language"] or "not stated",
         "pages": f"{details['pages']:,}",
         "characters": f"{details['characters']:,}",
         "tokens": "not counted yet" if details["tokens"] is None else f"{details['tokens']:,}",
@@ -162,6 +180,7 @@ def _print_details(details: dict[str, Any], console: Console) -> None:
         parts = (
             f"volume {snapshot['volume']}",
             snapshot["codec"] + (f" at {bits:.2f} bits per value" if bits is not None else ", unusable file"),
+            *_calibration_in_words(snapshot),
             f"{snapshot['tokens']:,} tokens",
             bytes_in_words(snapshot["size_bytes"]),
             f"profile {snapshot['profile'][:12]}" + (f" of {snapshot['model']}" if snapshot["model"] else ""),
@@ -170,8 +189,21 @@ def _print_details(details: dict[str, Any], console: Console) -> None:
         )
         console.out(f"  snapshot    {', '.join(parts)}")
         console.out(f"              {snapshot['path']}")
+        if copy := snapshot["hot_copy"]:
+            read = snapshot["last_read_at"]
+            last = f", last read {moment_in_words(read)}" if read is not None else ""
+            console.out(
+                f"  hot copy    volume {snapshot['volume']}, {bytes_in_words(copy['size_bytes'])}{last}"
+            )
     for warning in details["warnings"]:
         console.out(f"  warning     {warning}")
+
+
+def _calibration_in_words(snapshot: dict[str, Any]) -> tuple[str, ...]:
+    if snapshot["calibration"] is None:
+        return ()
+    lacking = "" if snapshot["calibration_here"] else " (not here: it is read again when it is asked about)"
+    return (f"calibration {one_line(snapshot['calibration'])[:12]}{lacking}",)
 
 
 def _remove(args: argparse.Namespace, console: Console) -> int:

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from beyondrag.console import Console
-from beyondrag.quantities import bytes_in_words
+from beyondrag.quantities import bytes_in_words, counted
 from beyondrag.settings import settings_from
 from beyondrag.tables import columns
 
 if TYPE_CHECKING:
     from beyondrag.document_state import DocumentState
+    from library.hot import HotTotals
     from library.records import FailureRecord
     from library.statistics import LibraryStatistics, ProfileStatistics
 
@@ -182,14 +183,15 @@ def _stats(args: argparse.Namespace, console: Console) -> int:
     with Library.open(settings.library) as library:
         found = Upkeep(library).statistics(current_profile(library, settings))
     if console.wants_json:
-        console.json(_stats_json(found))
+        console.json(_stats_json(found, settings.hot_cache))
     else:
-        _print_stats(found, console)
+        _print_stats(found, settings.hot_cache, console)
     return 0
 
 
-def _stats_json(found: LibraryStatistics) -> dict[str, Any]:
+def _stats_json(found: LibraryStatistics, hot_bound: int) -> dict[str, Any]:
     told = asdict(found) | {"total_bytes": found.total_bytes}
+    told["hot"] |= {"bound_bytes": hot_bound}
     told["profiles"] = [
         asdict(profile) | {"compression": profile.compression, "bits_per_value": profile.bits_per_value}
         for profile in found.profiles
@@ -197,7 +199,17 @@ def _stats_json(found: LibraryStatistics) -> dict[str, Any]:
     return told
 
 
-def _print_stats(found: LibraryStatistics, console: Console) -> None:
+def _hot_in_words(hot: HotTotals, bound: int) -> str:
+    """How many copies there are, and how often a document that is read has one."""
+    n_reads = hot.n_hits + hot.n_misses
+    used = f", {hot.n_hits:,} of {counted(n_reads, 'read')} found one" if n_reads else ""
+    if not bound and not hot.n_copies:
+        return f"off{used}"
+    copies = counted(hot.n_copies, "copy", "copies")
+    return f"{copies}, {bytes_in_words(hot.size_bytes)} of {bytes_in_words(bound)}{used}"
+
+
+def _print_stats(found: LibraryStatistics, hot_bound: int, console: Console) -> None:
     missing = f", files of {found.n_missing:,} gone" if found.n_missing else ""
     facts = [
         ("documents", f"{found.n_documents:,}{missing}"),
@@ -208,6 +220,7 @@ def _print_stats(found: LibraryStatistics, console: Console) -> None:
         ("catalogue", f"{bytes_in_words(found.catalogue_bytes)}, texts included"),
         ("search index", bytes_in_words(found.index_bytes)),
         ("snapshots", bytes_in_words(found.snapshot_bytes)),
+        ("hot copies", _hot_in_words(found.hot, hot_bound)),
         ("prefixes", bytes_in_words(found.prefix_bytes)),
         ("temporary", bytes_in_words(found.temporary_bytes)),
         ("in all", bytes_in_words(found.total_bytes)),

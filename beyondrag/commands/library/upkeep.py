@@ -20,8 +20,8 @@ Compares catalogue, texts, search index and snapshots with one another.  Without
 changed.  Exit code 6 when something is wrong, or still wrong after --repair.
 
 --repair builds the search index again from the catalogue, drops damaged snapshots, so that the next
-ingest makes them again, and drops a document with a damaged text if the file with its very bytes is
-still there to be ingested again.  It tells everything that it removed.
+ingest makes them again, and damaged hot copies, and drops a document with a damaged text if the file
+with its very bytes is still there to be ingested again.  It tells everything that it removed.
 
 examples:
   beyondrag library verify
@@ -29,7 +29,8 @@ examples:
   beyondrag library verify --deep --repair
 """
 _GC_EXAMPLES = """\
-Removes snapshot files that no document refers to, left-over temporary files and old search indices.
+Removes snapshot files that no document refers to, hot copies of them, left-over temporary files and
+old search indices.  Hot copies that are in use stay; --hot-cache 0 with ask or ingest removes them.
 Waits for nobody: while an ingest is running it refuses.
 
 examples:
@@ -70,11 +71,13 @@ def add_actions(
 
 
 def _verify(args: argparse.Namespace, console: Console) -> int:
+    from beyondrag.calibration.store import CalibrationStore
     from library.store import Library
     from library.upkeep import Upkeep
 
-    with Library.open(settings_from(args).library) as library:
-        upkeep = Upkeep(library)
+    settings = settings_from(args)
+    with Library.open(settings.library) as library:
+        upkeep = Upkeep(library, CalibrationStore(settings.models))
         if args.repair:
             return _tell_repair(_repaired(upkeep, args.deep, console), library.count(), console)
         return _tell_verdict(_checked(upkeep, args.deep, console), console)
