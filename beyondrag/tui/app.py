@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from typing import ClassVar, cast
 from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.reactive import var
 from textual.screen import Screen
 
@@ -284,6 +285,11 @@ class BeyondragApp(App[int]):
         return cast(AskScreen, self.mode_screens["ask"])
 
     # -- palette and theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR no colour at all: Textual itself would still send greys."""
+        filters = super().get_line_filters()
+        return [NoColor() if isinstance(one, Monochrome) else one for one in filters]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the modes, then Textual's own."""

@@ -72,6 +72,11 @@ class IngestJob:
         return self.phase == "looking" and looking is not None and looking.done >= looking.total
 
     @property
+    def is_looking(self) -> bool:
+        """Whether some files were not looked at yet; others may be read meanwhile."""
+        return self.running and self.looking is not None and self.looking.done < self.looking.total
+
+    @property
     def problems(self) -> tuple[FileProblem, ...]:
         """Of the ingest that ended; empty while it runs."""
         return self.result.problems if self.result else ()
@@ -94,7 +99,7 @@ class IngestJob:
     def receive(self, notice: Notice) -> bool:
         """Take a notice in; False when it says nothing about this job."""
         match notice:
-            case Looking(request=request) if request == self.request and self.phase == "looking":
+            case Looking(request=request) if request == self.request and self.running:
                 self.looking = notice
             case ReadingAhead():
                 self._turn_to(notice.request)

@@ -41,8 +41,8 @@ def page_in_words(label: str) -> str:
 
 
 def place_in_words(title: str, page: str) -> str:
-    """A title and its page."""
-    where = page_in_words(page)
+    """A title and its page; a heading that only repeats the title adds nothing."""
+    where = "" if page == title else page_in_words(page)
     return f"{safe_line(title, 120)}, {where}" if where else safe_line(title, 120)
 
 
@@ -65,12 +65,15 @@ def placing_in_words(documents: tuple[ChosenDocument, ...]) -> str:
     return "reading for this question …"
 
 
-def reading_in_words(event: ReadingDocument, *, chunks: bool) -> str:
-    """How far something is that has no snapshot; `chunks` never get one."""
-    how_far = f"{safe_line(event.title, 80)}, {event.done:,} of {event.total:,} tokens"
+def reading_in_words(event: ReadingDocument, *, chunks: bool, pace: str = "") -> str:
+    """How far something is that is not attached; `chunks` never get a snapshot.  `pace`: how fast it goes."""
+    how_far = f"{safe_line(event.title, 80)}, {event.done:,} of {event.total:,} tokens{pace and f' · {pace}'}"
     if chunks:
         return f"prefilling {how_far}; chunks are prefilled anew for every question"
-    return f"no snapshot yet: reading {how_far}; this is done once"
+    if not event.kept:
+        return f"reading without snapshots: {how_far}; Escape stops"
+    why = f"{safe_line(event.why, 300)}\n" if event.why else ""
+    return f"{why}{'' if why else 'no snapshot yet: '}reading {how_far}; this is done once"
 
 
 def attached_in_words(event: Attached) -> str:
@@ -105,7 +108,7 @@ def part_in_words(part: ReadPart) -> tuple[str, ...]:
         f"{safe_line(part.title, 80)}{label}",
         f"{part.first:,}-{max(part.stop - 1, part.first):,}",
         f"{part.stop - part.first:,}",
-        f"{part.read_from}{stored}",
+        f"{'hot copy' if part.hot else part.read_from}{stored}",
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from guards import PATIENCE_S
 from scripted_service import ScriptedService
 from textual.pilot import Pilot
 
@@ -49,7 +50,7 @@ async def settle(pilot: Pilot[int]) -> None:
         await pilot.pause()
 
 
-async def sees(pilot: Pilot[int], words: str, seconds: float = 60.0) -> str:
+async def sees(pilot: Pilot[int], words: str, seconds: float = PATIENCE_S) -> str:
     """Wait until `words` stand on one line of the terminal; everything that stands there."""
     deadline = time.monotonic() + seconds
     while words not in shown(pilot):
@@ -58,7 +59,7 @@ async def sees(pilot: Pilot[int], words: str, seconds: float = 60.0) -> str:
     return shown(pilot)
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object], seconds: float = 60.0) -> None:
+async def until(pilot: Pilot[int], condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Wait for something that a thread brings about."""
     deadline = time.monotonic() + seconds
     while not condition():

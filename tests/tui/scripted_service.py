@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from guards import PATIENCE_S
 from samples import READY
 
 from beyondrag.document_state import DocumentState
@@ -221,7 +222,7 @@ class ScriptedService:
     def played(self) -> None:
         """Wait until every script has ended."""
         for player in self._players:
-            player.join(10)
+            player.join(PATIENCE_S)
             assert not player.is_alive()
 
     # -- the contract

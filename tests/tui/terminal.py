@@ -10,7 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from guards import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join(str(ROOT / part) for part in (".", "tests"))
 
 
 class Terminal:
@@ -21,7 +24,7 @@ class Terminal:
         self, folder: Path, size: tuple[int, int], environment: dict[str, str], arguments: Sequence[str]
     ) -> None:
         self._socket = folder / "tmux"
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLORTERM": "truecolor", **environment}
+        self._environment = {**os.environ, "PYTHONPATH": PYTHONPATH, "COLORTERM": "truecolor", **environment}
         command = shlex.join([sys.executable, *arguments])
         command += '; echo "left with $?"; stty -a | tr " ;" "\\n\\n" | grep -Ex -- "-?(echo|icanon)"'
         command += "; exec sleep 600"
@@ -41,10 +44,11 @@ class Terminal:
     def screen_with_codes(self) -> str:
         return self._tmux("capture-pane", "-p", "-e")
 
-    def sees(self, words: str, seconds: float = 20.0) -> str:
+    def sees(self, words: str, seconds: float = PATIENCE_S) -> str:
         deadline = time.monotonic() + seconds
         while words not in (screen := self.screen()):
-            assert time.monotonic() < deadline, f"{words!r} is not on the screen:\n{screen}"
+            over = ("left with" in screen and "echo" in screen) or time.monotonic() > deadline
+            assert not over, f"{words!r} is not on the screen:\n{screen}"
             time.sleep(0.05)
         return screen
 
@@ -66,13 +70,13 @@ class Terminal:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE_S,
             check=check,
         )
         return done.stdout
 
 
-def left_clean(terminal: Terminal, code: int, seconds: float = 20.0) -> None:
+def left_clean(terminal: Terminal, code: int, seconds: float = PATIENCE_S) -> None:
     """The shell has its terminal back: normal screen, echo, line by line."""
     terminal.sees(f"left with {code}", seconds)
     screen = terminal.sees("echo")

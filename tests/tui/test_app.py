@@ -15,6 +15,7 @@ from scripted_service import ScriptedService
 from textual.command import CommandPalette
 
 from beyondrag.events import AnswerDelta
+from beyondrag.service.interface import Listener
 from beyondrag.service.notices import (
     ContextMeter,
     Failed,
@@ -302,7 +303,14 @@ def test_being_told_to_end_closes_everything(
     app = BeyondragApp(service, TuiConfig(), only())
     run = app.run
     monkeypatch.setattr(app, "run", lambda: run(headless=True, size=NARROW))
-    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    start = service.start
+
+    def started(listener: Listener) -> None:
+        """Not before the app listens to signals: this process would end."""
+        start(listener)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(service, "start", started)
     assert run_app(app) == 128 + number
     assert service.closed
 

@@ -62,7 +62,7 @@ async def test_a_source(service: ScriptedService, size: tuple[int, int]) -> None
 async def test_what_was_read(service: ScriptedService) -> None:
     async with running(service, screens=only()) as pilot:
         await ask(pilot, service)
-        await pilot.press("ctrl+r")
+        await pilot.press("ctrl+g")
         await sees(pilot, LEASE.title)
         await same_as_golden(pilot, "what_was_read")
 

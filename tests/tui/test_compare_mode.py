@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -164,9 +165,9 @@ async def test_a_third_column_on_request(service: ScriptedService) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
         await settle(pilot)
         toggle = pilot.app.screen.query_one("#use-exact", Toggle)
-        assert "[ ] f16: read again, slow" in shown(pilot)
+        assert "[ ] read again, slow" in shown(pilot)
         toggle.action_switch()
-        await sees(pilot, "[x] f16: read again, slow")
+        await sees(pilot, "[x] read again, slow")
         request = await ask(pilot, service)
         assert service.asked("compare")[0][1] == ("documents", "chunks", "exact")
         service.tell(*whole(request), *chunked(request), *whole(request, "exact"))
@@ -207,7 +208,7 @@ async def test_the_options_of_asking_count_here_too(service: ScriptedService) ->
         asking.pin_only(DOCUMENT.id, DOCUMENT.title)
         request = await ask(pilot, service)
         seen = await sees(pilot, "exact · at most 2 documents · repair 32 tokens · at most 99 tokens")
-        assert "[x] f16: read again, slow" in seen
+        assert "[x] read again, slow" in seen
         _, arms, options = service.asked("compare")[0]
         assert arms == ("documents", "chunks", "exact")
         assert options == replace(OPTIONS, exact=False, documents=(DOCUMENT.id,))
@@ -222,7 +223,7 @@ async def test_the_options_of_asking_count_here_too(service: ScriptedService) ->
         asking._choose(AskOptions())
         asking._pin(())
         await pilot.press("f6")
-        await sees(pilot, "[ ] f16: read again, slow")
+        await sees(pilot, "[ ] read again, slow")
         await pilot.press(*"And now?", "enter")
         await until(pilot, lambda: len(service.asked("compare")) == 2)
         await settle(pilot)
@@ -235,15 +236,39 @@ async def test_chunks_are_prefilled_for_every_question_and_the_column_says_so(
     async with running(service, WIDE, screens=compare_only()) as pilot:
         request = await ask(pilot, service)
         service.tell(*chunked(request)[:1], Said(request, "chunks", ReadingDocument("3 chunks", 128, 600)))
-        seen = await sees(
-            pilot, "prefilling 3 chunks, 128 of 600 tokens; chunks are prefilled anew for every"
-        )
+        await sees(pilot, "prefilling 3 chunks, 128 of 600 tokens")
+        seen = words_of(column(pilot, "chunks"), ".reading")
+        assert re.search(r"tokens · [\d,]+ tokens/s · .+ left; chunks are prefilled anew for every", seen)
         assert "this is done once" not in seen
         assert "no snapshot yet" not in seen
         part = PlacedPart(chosen(DOCUMENT), 31, 631, "prefill", "f16", 16.0)
         service.tell(Said(request, "chunks", Attached(631, 6.5, (part,))))
         seen = await sees(pilot, "631 tokens in the context after 6.5 s: 600 of them prefilled")
         assert "kv " not in seen, "nothing was attached"
+
+
+@pytest.mark.parametrize("cache", ["f16", "q8_0"])
+async def test_the_column_without_snapshots_names_the_cache_it_read_into(
+    service: ScriptedService, cache: str
+) -> None:
+    async with running(service, WIDE, screens=compare_only()) as pilot:
+        await pilot.press("f6")
+        await sees(pilot, "[ ] read again, slow")
+        pilot.app.screen.query_one("#use-exact", Toggle).action_switch()
+        await settle(pilot)
+        request = await ask(pilot, service)
+        assert "f16" not in shown(pilot), "nobody knows yet"
+        assert "Whole documents, read again" in shown(pilot)
+        document = chosen(DOCUMENT)
+        read_again = PlacedPart(document, 31, 631, "prefill", cache, 8.5)
+        stored = PlacedPart(document, 31, 631, "snapshot", "k4v4", 4.13)
+        parts: dict[Arm, PlacedPart] = {"documents": stored, "exact": read_again}
+        for arm, part in parts.items():
+            service.tell(
+                Said(request, arm, Chosen((document,), ())), Said(request, arm, Attached(631, 6.5, (part,)))
+            )
+        seen = await sees(pilot, f"given: 1 whole document, 2,000 tokens · {cache} cache")
+        assert "given: 1 whole document, 2,000 tokens · snapshot k4v4" in seen
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -95,7 +95,7 @@ async def test_asking(hostile: ScriptedService, size: tuple[int, int]) -> None:
         )
         await sees(pilot, "first token")
         await nothing_acts(pilot)
-        for keys in (("ctrl+r",), ("escape", "ctrl+o", "enter"), ("escape", "ctrl+l")):
+        for keys in (("ctrl+g",), ("escape", "ctrl+o", "enter"), ("escape", "ctrl+l")):
             await pilot.press(*keys)
             await nothing_acts(pilot)
         await pilot.press("escape", "ctrl+p", *"bold")

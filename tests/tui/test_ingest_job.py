@@ -124,7 +124,9 @@ def test_looking_counts_only_for_an_ingest_that_was_begun() -> None:
     assert job.looked
     job.receive(reading(5))
     assert not job.looked
-    assert not job.receive(Looking(5, 1, 3, "late"))
+    assert not job.is_looking
+    assert job.receive(Looking(5, 3, 4, "d.pdf")), "files are looked at while others are read"
+    assert (job.phase, job.is_looking) == ("reading", True)
 
 
 def test_a_second_ingest_waits_for_the_first() -> None:

@@ -252,3 +252,23 @@ def test_a_huge_folder_is_only_looked_into_so_far(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("beyondrag.tui.widgets.folder_tree.MAX_ENTRIES", 5)
     names, complete_ = folders_in(tmp_path)
     assert (len(names), complete_) == (5, False)
+
+
+async def test_an_enter_too_many_does_not_cancel_what_has_just_begun(
+    service: ScriptedService, tmp_path: Path
+) -> None:
+    async with running(service) as pilot:
+        await pilot.press("f4")
+        await sees(pilot, "Which folder shall be read?")
+        pilot.app.screen.query_one("#path", Input).value = str(tmp_path)
+        await pilot.press("enter")
+        await until(pilot, lambda: service.asked("plan"))
+        service.tell(Plan(service.last_request, (tmp_path,), (("new", 2),), (), 2, 8_000, 60_000_000, 90.0))
+        await sees(pilot, "Read them now")
+        await pilot.press("enter", "enter", "enter")
+        await until(pilot, lambda: service.asked("ingest"))
+        await settle(pilot)
+        assert len(service.asked("ingest")) == 1
+        assert service.asked("stop") == []
+        await pilot.press("c")
+        await until(pilot, lambda: service.asked("stop") == [(service.last_request,)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from guards import PATIENCE_S
 from harness import running, sees, settle, until
 from scripted_service import ScriptedService
 from textual import events
@@ -77,7 +78,7 @@ async def test_a_part_that_hangs_holds_up_no_key_for_long(
         try:
             pilot.app.screen.call_later(hanging.wait)
             rush(pilot, "escape", "f3")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while pilot.app.current_mode != "library":
                     await asyncio.sleep(0.01)  # `pause` would wait for the part that hangs
         finally:

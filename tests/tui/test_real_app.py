@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import Effort
+from guards import PATIENCE_S
 from harness import NARROW, WIDE, sees, settle, shown, until
 from lag import LagMeter
 from textual.pilot import Pilot
@@ -26,7 +29,6 @@ from kvfiles.runtime.context import Context
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
-PATIENCE_S = 300.0
 HARBOUR = "Harbour report\n\nThe keeper at Skerry Point was 48 years old.\nThe lamp is lit at dusk.\n"
 QUESTION = "How old was the keeper at Skerry Point?"
 LONG = AskOptions(max_tokens=200, check=False)
@@ -100,11 +102,6 @@ class Lag:
     prefilling: LagMeter
     answering: LagMeter
 
-    @property
-    def worst_s(self) -> float:
-        meters = (self.prefilling, self.answering)
-        return max(max(meter.busy_s, meter.late_s) for meter in meters)
-
 
 async def measured(pilot: Pilot[int], folder: Path, n_lines: int) -> Lag:
     """A document is read, the person looks around, then asks: the reading is set aside, a snapshot is
@@ -126,9 +123,32 @@ async def measured(pilot: Pilot[int], folder: Path, n_lines: int) -> Lag:
     return Lag(prefilling, answering)
 
 
-async def test_no_frame_takes_100_ms_while_the_model_works(settings: Settings, tmp_path: Path) -> None:
-    """What is measured: see `LagMeter`.  Every area was visited before: a first visit builds its widgets."""
+async def test_the_screen_goes_on_while_the_model_works(
+    settings: Settings, tmp_path: Path, effort: Effort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model works in a thread of its own, and other threads run while it computes.
+
+    How long a person waits is told and not judged: it depends on the machine.  Every area was visited
+    before: a first visit builds its widgets.
+    """
     folder = tmp_path / "documents"
+    threads: set[int] = set()
+    decode = Context.decode
+    n_turns = n_during = 0
+
+    def watched(self: Context, *arguments: Any, **options: Any) -> Any:
+        nonlocal n_during
+        threads.add(threading.get_ident())
+        before = n_turns
+        try:
+            return decode(self, *arguments, **options)
+        finally:
+            n_during += n_turns - before
+
+    def turn() -> None:
+        nonlocal n_turns
+        n_turns += 1
+
     async with opened(settings) as pilot:
         app = pilot.app
         assert isinstance(app, BeyondragApp)
@@ -137,13 +157,50 @@ async def test_no_frame_takes_100_ms_while_the_model_works(settings: Settings, t
         for key in ("f3", "f4", "f5", "f6", "f2"):
             await pilot.press(key)
             await settle(pilot)
-        found: list[Lag] = []
-        while len(found) < 3 and all(lag.worst_s >= 0.1 for lag in found):  # others use the machine too
-            found.append(await measured(pilot, folder, 80 + len(found)))
-        print(*found, sep="\n")
-        best = min(found, key=lambda lag: lag.worst_s)
-        assert min(best.prefilling.n_ticks, best.answering.n_ticks) > 50
-        assert best.worst_s < 0.1
+        monkeypatch.setattr(Context, "decode", watched)
+        timer = app.set_interval(0.005, turn)
+        lag = await measured(pilot, folder, 80)
+        timer.stop()
+    effort.tell(
+        busy_s=round(max(lag.prefilling.busy_s, lag.answering.busy_s), 3),
+        late_s=round(max(lag.prefilling.late_s, lag.answering.late_s), 3),
+    )
+    assert min(lag.prefilling.n_ticks, lag.answering.n_ticks) > 0
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    assert n_during > 0, "the screen had its turns while a slice was computed"
+
+
+async def test_keys_are_answered_in_the_midst_of_a_slice(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slice waits for the screen: a screen that waited for the slice would wait for ever."""
+    folder = tmp_path / "documents"
+    decode = Context.decode
+    in_the_midst, answered = threading.Event(), threading.Event()
+
+    def held(self: Context, *arguments: Any, **options: Any) -> Any:
+        in_the_midst.set()
+        assert answered.wait(PATIENCE_S), "no key was answered meanwhile"
+        return decode(self, *arguments, **options)
+
+    async with opened(settings) as pilot:
+        app = pilot.app
+        assert isinstance(app, BeyondragApp)
+        await read_all(pilot, folder)
+        monkeypatch.setattr(Context, "decode", held)
+        (folder / "school.txt").write_text(school(20))
+        await pilot.press("f2", "ctrl+n")
+        await ingest(pilot, folder)
+        await until(pilot, in_the_midst.is_set, PATIENCE_S)
+        try:
+            for key, mode in (("f3", "library"), ("f4", "ingest"), ("f2", "ask")):
+                await pilot.press(key)
+                await until(pilot, lambda mode=mode: app.current_mode == mode)
+                await settle(pilot)
+            assert not answered.is_set()
+        finally:
+            answered.set()
 
 
 async def test_a_model_that_dies_in_the_middle_of_an_answer(
@@ -255,7 +312,7 @@ async def test_a_person_reads_the_source_of_an_answer(settings: Settings, tmp_pa
         await read_all(pilot, tmp_path / "documents")
         await ask(pilot)
         await sees(pilot, "first token", PATIENCE_S)
-        await pilot.press("ctrl+r")
+        await pilot.press("ctrl+g")
         await sees(pilot, "snapshot k4v4", PATIENCE_S)
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, SourceScreen))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from guards import PATIENCE_S
 from terminal import Terminal, left_clean
 
 from library.store import Library
@@ -22,7 +23,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
 
-PATIENCE_S = 180.0
 """A busy machine is no reason to fail."""
 
 HARBOUR = "Harbour report\n\nThe keeper at Skerry Point was 48 years old.\nThe lamp is lit at dusk.\n"
@@ -135,7 +135,7 @@ def test_from_the_first_run_to_leaving(terminal: Terminal, home: Path) -> None:
     new_conversation(terminal)
     ask(terminal, KEEPER)
     terminal.sees("first token", PATIENCE_S)
-    terminal.press("C-r")
+    terminal.press("C-g")
     terminal.sees("What the model read for:", PATIENCE_S)
     terminal.sees("snapshot k4v4", PATIENCE_S)
     terminal.press("Down", "Enter")

@@ -30,6 +30,7 @@ from beyondrag.service.notices import (
 from beyondrag.service.problems import problem_of
 from beyondrag.tui.safe_text import safe_line
 from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.screens.earlier import EarlierScreen
 from beyondrag.tui.screens.options import OptionsScreen
 from beyondrag.tui.screens.pin import Pinned, PinScreen
 from beyondrag.tui.screens.what_was_read import WhatWasReadScreen
@@ -53,6 +54,8 @@ answers, the line is compared with the documents, and only then an answer counts
 
 Escape stops the answer and keeps what was written.  When nothing is being written, Escape leaves the field:
 then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 to 5 lead to the other areas.
+
+`ctrl+r` looks for a question that was asked before, in this or any other conversation.
 """
     CSS = """
     AskScreen #choices { padding: 0 2; color: $text-accent; }
@@ -63,7 +66,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
         Binding("ctrl+o", "sources", "Sources"),
         Binding("ctrl+l", "pin", "Pin"),
         Binding("ctrl+t", "options", "Options"),
-        Binding("ctrl+r", "what_was_read", "What was read", show=False),
+        Binding("ctrl+g", "what_was_read", "What the model read", show=False),
         Binding("ctrl+n", "new_conversation", "New"),
         Binding("y", "copy(False)", "Copy the answer", show=False),
         Binding("Y,shift+y", "copy(True)", "Copy the answer with its sources", show=False),
@@ -78,6 +81,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
         self._request: int | None = None
         self._turn: TurnView | None = None
         self._later: list[Callable[[], None]] = []
+        self.has_history = False
 
     def body(self) -> ComposeResult:
         """The turns, what is chosen, the field."""
@@ -109,6 +113,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
             return
         self._input.put("")
         self._input.add(message.question)
+        self.has_history = True
         self._turn = TurnView(message.question)
         await self._transcript.add(self._turn)
         self._request = self.service.ask(message.question, self.options)
@@ -217,6 +222,18 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
     def _open(self, message: SourceRow.Opened) -> None:
         self.shell.open_source(message.source)
 
+    @on(QuestionInput.EarlierWanted)
+    def _look_back(self, message: QuestionInput.EarlierWanted) -> None:
+        self.app.push_screen(EarlierScreen(self.service.shelf, message.asked), self._take_up)
+
+    def _let_look_back(self, has_history: bool) -> None:
+        self.has_history = has_history
+        self._input.let_look_back(has_history)
+
+    def _take_up(self, question: str | None) -> None:
+        if question is not None:
+            self._input.put(question)
+
     @on(QuestionInput.Scrolled)
     def _scroll(self, message: QuestionInput.Scrolled) -> None:
         if message.pages < 0:
@@ -305,6 +322,7 @@ then `y` copies the answer, `Y` the answer with its sources, and the numbers 1 t
                 if n_documents
                 else "Nothing has been read yet: f4 leads to a folder."
             )
+            self.call_later(self._let_look_back, bool(self.service.shelf.conversations("", 1)))
         except Exception as error:  # whatever it is, it is told in words
             problem = problem_of(error)
             words = f"{safe_line(problem.message)}  {safe_line(problem.remedy)}"

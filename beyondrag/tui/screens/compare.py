@@ -1,4 +1,4 @@
-"""Compare: one question, answered by whole documents, by chunk-RAG, and on request from an f16 cache."""
+"""Compare: one question, answered by whole documents, by chunk-RAG, and on request without snapshots."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from beyondrag.service.notices import (
     Stopped,
 )
 from beyondrag.tui.screen import NoticeScreen
+from beyondrag.tui.screens.earlier import EarlierScreen
 from beyondrag.tui.widgets.arm_column import TITLES, ArmColumn
 from beyondrag.tui.widgets.plain import Plain
 from beyondrag.tui.widgets.question_input import QuestionInput
@@ -34,7 +35,7 @@ ARMS: tuple[Arm, ...] = ("documents", "chunks", "exact")
 _LABELS: Mapping[Arm, str] = {
     "documents": "whole documents",
     "chunks": "chunk-RAG",
-    "exact": "f16: read again, slow",
+    "exact": "read again, slow",
 }
 
 
@@ -44,11 +45,12 @@ class CompareScreen(NoticeScreen[None]):
     HELP = """\
 The same question to the same model: once it reads whole documents from their snapshots, once the best
 chunks of the same library. Each column says what it was given, which line it copied as evidence, and
-whether that line stands there. With f16 the documents are read again without compression, which is slow.
+whether that line stands there. The third column reads the same documents again without their snapshots,
+which is slow; above its answer stands the type of the cache it read them into (BEYONDRAG_CACHE_TYPE).
 
 The options of the mode Ask count here too, and each column says which: pinned documents, the check and the
 longest answer in all of them; how many documents in both that read whole ones; repaired tokens where
-snapshots are attached. `exact` switches the f16 column on.
+snapshots are attached. `exact` switches the third column on.
 """
     CSS = """
     CompareScreen #columns { height: 1fr; }
@@ -142,6 +144,7 @@ snapshots are attached. `exact` switches the f16 column on.
     def on_screen_resume(self) -> None:
         """Shown again: the options of the mode Ask may be others by now."""
         ask = self.shell.ask_screen
+        self.query_one(QuestionInput).let_look_back(ask.has_history)
         choices = self.query_one("#choices", Plain)
         choices.show(ask.choices)
         choices.display = bool(ask.choices)
@@ -179,6 +182,15 @@ snapshots are attached. `exact` switches the f16 column on.
         columns = [self._column(arm) for arm in self._asked]
         focused = next((place for place, c in enumerate(columns) if c.has_focus_within), -1)
         columns[(focused + 1) % len(columns)].focus()
+
+    @on(QuestionInput.EarlierWanted)
+    def _look_back(self, event: QuestionInput.EarlierWanted) -> None:
+        event.stop()
+        self.app.push_screen(EarlierScreen(self.service.shelf, event.asked), self._take_up)
+
+    def _take_up(self, question: str | None) -> None:
+        if question is not None:
+            self.query_one(QuestionInput).put(question)
 
     @on(QuestionInput.Scrolled)
     def _scrolled(self, event: QuestionInput.Scrolled) -> None:

@@ -31,6 +31,12 @@ _COLUMNS = (
 )
 
 
+class ConversationTable(RowsView):
+    """A row for each conversation; Enter is what most people come for, so the footer names it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Go on")]
+
+
 class HistoryScreen(ListScreen):
     """The mode "history"."""
 
@@ -55,7 +61,7 @@ conversation; an export is a Markdown file with the sources.
         self._kept: dict[str, ConversationSummary] = {}
 
     def parts(self) -> ComposeResult:
-        yield RowsView(_COLUMNS, id="conversations")
+        yield ConversationTable(_COLUMNS, id="conversations")
         yield ConversationPane(id="conversation")
 
     async def receive(self, notice: Notice) -> None:

@@ -67,7 +67,7 @@ another model or setting · **missing** its file is gone, it can still be asked 
         Binding("S", "reverse", "Reverse", show=False),
         Binding("a", "add", "Add"),
         Binding("o", "act('text')", "Text", show=False),
-        Binding("p", "act('ask')", "Ask this"),
+        Binding("p", "act('ask')", "Ask"),
         Binding("r", "act('reread')", "Read again", show=False),
         Binding("v", "act('verify')", "Verify"),
         Binding("V", "verify_all", "Verify all", show=False),

@@ -34,6 +34,7 @@ class OptionsScreen(ModalScreen[AskOptions | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+t", "done", "Done", priority=True),
+        Binding("enter", "done", show=False),  # on a toggle; a field sends it itself
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]

@@ -137,6 +137,8 @@ file itself in the system's viewer.
             open_in_viewer(path)
         except Exception as error:  # whatever it is, it is told in words
             self.call_later(self.tell, problem_of(error))
+        else:
+            self.call_later(self.notify, "It is open in the system's viewer.", markup=False)
 
     # -- parts
 

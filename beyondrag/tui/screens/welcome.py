@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Button
 
-from beyondrag.service.notices import Failed, ModelMissing, Notice, Ready
+from beyondrag.service.notices import Failed, ModelMissing, Notice, Pulled, Ready
 from beyondrag.tui.ingest_job import IngestJob
 from beyondrag.tui.screen import NoticeScreen
 from beyondrag.tui.screens.ingest import IngestScreen
@@ -73,8 +73,12 @@ Each document is read once as a whole; you see how long that takes before it sta
             case ModelMissing() | Failed():
                 self._ready = False
                 flow.let_read(False)
-        self.query_one(ModelPane).receive(notice)
+        pane = self.query_one(ModelPane)
+        was_there = pane.has_focus_within
+        pane.receive(notice)
         flow.receive(notice)
+        if isinstance(notice, Pulled | Ready) and (was_there or self.focused is None):
+            flow.focus_first()  # the model is done: on to the folder
         if flow.job.phase not in ("idle", "looking"):
             self._has_documents = True
         self._offer()

@@ -9,7 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Collapsible
 
-from beyondrag.events import Chosen, Event
+from beyondrag.events import Attached, Chosen, Event, PlacedPart
 from beyondrag.quantities import counted
 from beyondrag.service.notices import Answered, Arm, ChunksChosen, Problem
 from beyondrag.tui.safe_text import plain, safe_line
@@ -20,12 +20,12 @@ from beyondrag.tui.wording import place_in_words
 TITLES: Mapping[Arm, str] = {
     "documents": "Whole documents",
     "chunks": "Chunk-RAG",
-    "exact": "Whole documents, f16",
+    "exact": "Whole documents, read again",
 }
 _ABOUT: Mapping[Arm, str] = {
     "documents": "reads the whole documents that fit, from their snapshots",
     "chunks": "reads the best chunks of the same library, prefilled for every question",
-    "exact": "reads the same whole documents again, without their snapshots",
+    "exact": "reads the same whole documents again, without their snapshots: slow",
 }
 _SUMMARY_CHARS = 100
 
@@ -51,6 +51,7 @@ class ArmColumn(VerticalScroll):
         self.arm = arm
         self._question = ""
         self._turn: TurnView | None = None
+        self._given = ""
 
     def compose(self) -> ComposeResult:
         yield Plain(TITLES[self.arm], classes="arm-title title")
@@ -91,7 +92,11 @@ class ArmColumn(VerticalScroll):
         if isinstance(event, Chosen) and event.documents:
             tokens = sum(document.n_tokens for document in event.documents)
             given = counted(len(event.documents), "whole document")
-            self.query_one(".arm-given", Plain).show(f"given: {given}, {counted(tokens, 'token')}")
+            self._given = f"given: {given}, {counted(tokens, 'token')}"
+            self.query_one(".arm-given", Plain).show(self._given)
+        elif isinstance(event, Attached) and self.arm != "chunks" and event.parts:
+            kinds = dict.fromkeys(_kept_as(part) for part in event.parts)
+            self.query_one(".arm-given", Plain).show(f"{self._given} · {', '.join(kinds)}")
         await turn.happened(event)
 
     async def chunks(self, notice: ChunksChosen) -> None:
@@ -139,6 +144,13 @@ class ArmColumn(VerticalScroll):
         return self._turn
 
     def _state(self, words: str) -> None:
+        """What is to be said while there is no turn."""
         state = self.query_one(".arm-state", Plain)
         state.show(words)
         state.display = bool(words)
+
+
+def _kept_as(part: PlacedPart) -> str:
+    """How the K and V of a document are kept: the codec of its snapshot, or the type of the cache."""
+    kind = safe_line(part.codec, 20)
+    return f"snapshot {kind}" if part.read_from == "snapshot" else f"{kind} cache"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 
 from beyondrag.document_state import DocumentState
 from beyondrag.quantities import bytes_in_words, counted, moment_in_words
@@ -34,6 +37,8 @@ _TONES: Mapping[str, Tone] = {"ready": "good", "indexed": "muted", "stale": "war
 
 class DocumentTable(RowsView):
     """One row for each document."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open")]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(COLUMNS, id=id)
@@ -108,6 +113,8 @@ def statistics_in_words(found: LibraryStatistics) -> list[str]:
         words.append(
             f"snapshots {stored_in_words(found.snapshot_bytes, round(f16 * scale) if known else None)}"
         )
+    if found.hot.n_copies:
+        words.append(f"hot copies {bytes_in_words(found.hot.size_bytes)}")
     words.append(f"texts and index {bytes_in_words(found.stored_text_bytes + found.index_bytes)}")
     n_stale = sum(profile.n_snapshots for profile in found.profiles if not profile.current)
     if n_stale:

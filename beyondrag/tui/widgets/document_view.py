@@ -22,6 +22,9 @@ from beyondrag.tui.wrapping import WrappedText
 from library.records import DocumentText, PageSpan
 
 _MAX_GUTTER = 10
+_AIR = 1
+"""Columns between the text and the scroll bar."""
+
 _LEAD = 4
 """What was jumped to stands this fraction of the height, 1 / _LEAD, below the top."""
 
@@ -39,7 +42,7 @@ class DocumentView(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     DocumentView {
-        height: 1fr; background: $surface; padding: 0 1; overflow-x: hidden; overflow-y: scroll;
+        height: 1fr; background: $surface; padding: 0 0 0 1; overflow-x: hidden; overflow-y: scroll;
     }
     DocumentView > .document-view--gutter { color: $text-muted; }
     DocumentView > .document-view--quote { background: $success 40%; text-style: bold; }
@@ -94,7 +97,7 @@ class DocumentView(ScrollView, can_focus=True):
     @work(exclusive=True, group="wrap")
     async def _arrange(self, document: DocumentText, offset: int, *, at_top: bool = False) -> None:
         """Wrap in a thread: two megabytes take tenths of a second in some scripts."""
-        width = self.scrollable_content_region.width - self._gutter
+        width = self.scrollable_content_region.width - self._gutter - _AIR
         if width <= 0:
             return  # it has no size yet; a resize follows
         text = self._text

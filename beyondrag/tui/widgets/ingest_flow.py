@@ -93,6 +93,9 @@ class IngestFlow(Vertical):
 
     def focus_first(self) -> None:
         """Put the cursor where something can be done."""
+        if self.step == "job" and self.job.running:
+            self.query_one(JobPane).focus()
+            return
         for widget in self.query_one(f"#{self.step}").query(Widget):
             if widget.focusable and all(above.display for above in widget.ancestors_with_self):
                 widget.focus()

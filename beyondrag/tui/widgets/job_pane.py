@@ -48,8 +48,11 @@ _TONES: dict[VolumeState, Tone] = {
 }
 
 
-class JobPane(Vertical):
-    """Shows a job; what can be done to it is said with messages."""
+class JobPane(Vertical, can_focus=True):
+    """Shows a job; what can be done to it is said with messages.
+
+    It has the focus itself while a job runs: an Enter too many must not press "Cancel".
+    """
 
     DEFAULT_CSS = """
     JobPane { height: 1fr; padding: 0 1; }
@@ -142,7 +145,8 @@ class JobPane(Vertical):
         more.display = not job.running
         ask = self.query_one("#ask-now", Button)
         ask.display = can_read and job.phase == "done"
-        nowhere = self.screen.focused is None or not self.screen.focused.display
+        focused = self.screen.focused
+        nowhere = focused is None or focused is self or not focused.display
         if not job.running and nowhere and self.screen.is_current:
             (ask if ask.display else more).focus()
         if job.phase != self._phase:
@@ -202,6 +206,8 @@ def _words(job: IngestJob) -> str:
             words.append(f"{seconds_in_words(reading.eta_s)} left")
         if job.n_waiting:
             words.append(f"{job.n_waiting:,} more wait")
+        if job.is_looking and job.looking is not None:
+            words.append(f"{job.looking.done:,} of {job.looking.total:,} files looked at")
         return " · ".join(words)
     looking = job.looking
     if looking is not None and looking.total:

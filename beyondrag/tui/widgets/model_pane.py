@@ -82,9 +82,10 @@ class ModelPane(Vertical):
             case Failed(problem):
                 self._say("The model cannot be used", problem_in_words(problem))
             case Pulling(request=request) if request == self._pull:
-                self._progress(notice)
+                if not self._stopping:
+                    self._progress(notice)
             case Pulled(request=request) if request == self._pull:
-                self._pull = None
+                self._pull, self._stopping = None, False
                 self._say("Model", f"{notice.model} is here; it is being opened ...")
             case TaskFailed(request=request, problem=problem) if request == self._pull:
                 self._pull = None
@@ -103,12 +104,18 @@ class ModelPane(Vertical):
         )
 
     def _failed(self, problem: Problem) -> None:
-        if self._stopping:
-            words = "The download was cancelled; it goes on where it stopped."
+        stopped, self._stopping = self._stopping, False
+        had_focus = self.has_focus_within
+        if stopped:
+            self._say(
+                "The download was cancelled",
+                "What has arrived is kept: it goes on where it stopped.",
+                pull="Go on",
+            )
         else:
-            words = problem_in_words(problem)
-        self._stopping = False
-        self._say("The model could not be downloaded", words, pull="Try again")
+            self._say("The model could not be downloaded", problem_in_words(problem), pull="Try again")
+        if had_focus:  # on a button that is gone now
+            self.query_one("#pull", Button).focus()
 
     def _progress(self, notice: Pulling) -> None:
         done = bytes_in_words(notice.done_bytes)
@@ -157,4 +164,5 @@ class ModelPane(Vertical):
     def action_cancel(self) -> None:
         if self._pull is not None:
             self._stopping = True
+            self.query_one("#model-words", Plain).show("stopping ...")
             self._service.stop(self._pull)

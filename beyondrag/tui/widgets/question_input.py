@@ -1,10 +1,12 @@
-"""Where questions are typed: Enter sends, ctrl+j makes a new line, up brings back earlier ones."""
+"""Where questions are typed: Enter sends, ctrl+j makes a new line, up and ctrl+r bring back earlier ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -20,6 +22,8 @@ class QuestionInput(TextArea):
     QuestionInput:focus { border: round $border; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+r", "earlier", "Earlier")]
+
     class Sent(Message):
         """Enter was pressed on a question."""
 
@@ -34,6 +38,14 @@ class QuestionInput(TextArea):
             super().__init__()
             self.pages = pages
 
+    class EarlierWanted(Message):
+        """A question shall be looked for among those that were asked before; `asked` are those known here,
+        the last one last."""
+
+        def __init__(self, asked: Sequence[str]) -> None:
+            super().__init__()
+            self.asked = tuple(asked)
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(
             id=id,
@@ -44,17 +56,33 @@ class QuestionInput(TextArea):
         )
         self._earlier: list[str] = []
         self._recalled: int | None = None
+        self._has_history = False
+
+    def let_look_back(self, has_history: bool) -> None:
+        """Whether questions of other conversations are kept."""
+        self._has_history = has_history
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nobody is sent to look for what is not there."""
+        return self._has_history or bool(self._earlier) if action == "earlier" else True
+
+    def action_earlier(self) -> None:
+        """Look for one that was asked before."""
+        self.post_message(self.EarlierWanted(self._earlier))
 
     def remember(self, questions: Sequence[str]) -> None:
         """These can be brought back, the last one first."""
         self._earlier = list(questions)
         self._recalled = None
+        self.refresh_bindings()
 
     def add(self, question: str) -> None:
         """One more that can be brought back."""
         if not self._earlier or self._earlier[-1] != question:
             self._earlier.append(question)
         self._recalled = None
+        self.refresh_bindings()
 
     def put(self, text: str) -> None:
         """Replace the text; the cursor goes to its end."""

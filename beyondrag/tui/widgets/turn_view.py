@@ -21,6 +21,7 @@ from beyondrag.events import (
 )
 from beyondrag.service.interface import Turn, quote_sources
 from beyondrag.service.notices import Asked, Problem, WhatWasRead
+from beyondrag.tui.reading_pace import ReadingPace
 from beyondrag.tui.safe_text import plain, safe_line
 from beyondrag.tui.widgets.answer_view import AnswerView
 from beyondrag.tui.widgets.plain import Plain
@@ -68,6 +69,7 @@ class TurnView(Vertical):
         self._step = "looking for documents …"
         self._checked: list[Content] = []
         self._copying = ""
+        self._pace = ReadingPace()
         self._reading = Plain(classes="reading")
         self._evidence = Plain(classes="evidence empty")
         self._answer = AnswerView()
@@ -105,9 +107,10 @@ class TurnView(Vertical):
             case Chosen(documents, left_out):
                 self._facts += _chosen(documents, left_out)
                 self._step = placing_in_words(documents)
+                self._pace.begin()
                 self._show_reading()
             case ReadingDocument():
-                self._step = reading_in_words(event, chunks=self._reads_chunks)
+                self._step = reading_in_words(event, chunks=self._reads_chunks, pace=self._pace.after(event))
                 self._show_reading()
             case Attached():
                 self._facts.append(Content(attached_in_words(event)))
