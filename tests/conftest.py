@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import Outcome, Run
 from effort import Effort, effort_of
+from hypothesis import HealthCheck, settings
 
 from kvfiles.runtime.model import Model
 
@@ -16,6 +18,20 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL_MODEL = REPOSITORY / ".models" / "smollm2-135m.gguf"
 DEFAULT_MODEL = REPOSITORY / ".models" / "qwen2.5-coder-1.5b.gguf"
 DATA = REPOSITORY.parent / "shared" / "data"
+
+# Hypothesis fails examples that take long: a busy machine is no failure of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """llama_cpp opens the null device twice when it is imported, and never closes it."""
+    yield
+    opened = sys.modules.get("llama_cpp._utils")
+    if opened is not None:
+        opened.outnull_file.close()
+        opened.errnull_file.close()
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +43,7 @@ def isolated_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / f"xdg-{kind.lower()}"))
     monkeypatch.setenv("BEYONDRAG_LIBRARY", str(home / "library"))
     monkeypatch.setenv("BEYONDRAG_MODELS", str(home / "models"))
-    for choice in ("KERNELS", "MODEL", "CODEC", "CACHE_TYPE", "GPU_LAYERS"):
+    for choice in ("KERNELS", "MODEL", "CODEC", "CACHE_TYPE", "GPU_LAYERS", "HOT_CACHE"):
         monkeypatch.delenv(f"BEYONDRAG_{choice}", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     return home

@@ -25,7 +25,11 @@ from ingest.sandbox import ParsedFile, ParserPool
 from ingest.scan import scan
 
 LIMITS = Limits(
-    max_unpacked_bytes=50_000_000, max_reply_bytes=20_000_000, memory_bytes=700_000_000, cpu_s=20, wall_s=90.0
+    max_unpacked_bytes=50_000_000,
+    max_reply_bytes=20_000_000,
+    memory_bytes=700_000_000,
+    cpu_s=200,
+    wall_s=900.0,
 )
 _CRASH = re.compile(r"crashed with signal|reply makes no sense|the parser ended with")
 _CAUGHT = re.compile(r"\((\w*(?:Error|Exception|Warning)): ")

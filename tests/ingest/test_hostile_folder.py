@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import gzip
 import os
-import resource
 import socket
 import subprocess
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from format_files import BOMB, archive, docx, epub, odt, w_p
+from guards import hang_guard
 
 from ingest.indexing import IndexReport, index
 from ingest.parsers import Limits
@@ -22,8 +21,13 @@ from ingest.scan import scan
 from library.store import Library
 
 LIMITS = Limits(
-    max_file_bytes=20_000_000, max_unpacked_bytes=30_000_000, memory_bytes=1_000_000_000, cpu_s=20, wall_s=60
+    max_file_bytes=20_000_000,
+    max_unpacked_bytes=30_000_000,
+    memory_bytes=1_000_000_000,
+    cpu_s=200,
+    wall_s=3600,
 )
+"""The times only bound what fails: on any machine, everything here is read or refused long before."""
 
 
 @pytest.fixture
@@ -168,7 +172,7 @@ TRAPS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "form.pdf": (form_loop, {"broken", "empty"}),
     "length.pdf": (length_loop, {"broken", "empty"}),
     "arrays.pdf": (nested_arrays, {"broken", "empty"}),
-    "pages.pdf": (many_pages, {"broken", "empty", "timeout", "too-large"}),
+    "pages.pdf": (many_pages, {"broken", "empty", "too-large"}),
     "deep.ipynb": (notebook_bomb, {"broken"}),
     "brackets.ipynb": (notebook_of_brackets, {"broken", "empty"}),
     "bomb.docx": (lambda: docx(w_p(" " * 100_000_000)), {"too-large"}),
@@ -199,10 +203,7 @@ def test_each_trap_is_one_row_and_the_rest_is_read(library: Library, folder: Pat
         (folder / f"{name}.good.txt").write_text(f"neighbour {number}")
     for name, make in READABLE.items():
         (folder / name).write_bytes(make())
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.monotonic()
     report = run(library, folder)
-    elapsed = time.monotonic() - started
     failed = {o.path.name: o.failure for o in report.outcomes if o.failure is not None}
     assert {
         name: failure.code for name, failure in failed.items() if failure.code not in TRAPS[name][1]
@@ -211,9 +212,6 @@ def test_each_trap_is_one_row_and_the_rest_is_read(library: Library, folder: Pat
     assert all(failure.remedy and failure.message.isprintable() for failure in failed.values())
     assert {Path(row.path).name for row in library.failures()} == set(TRAPS)
     assert library.count() == len(TRAPS) + len(READABLE)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime - children.ru_utime < LIMITS.cpu_s * len(TRAPS) / 2
-    assert elapsed < LIMITS.wall_s * len(TRAPS) / 2
     again = run(library, folder)
     assert {o.state.value for o in again.outcomes} == {"failed", "unchanged"}, "nothing is tried twice"
 
@@ -254,6 +252,13 @@ def test_a_device_by_name_is_skipped(library: Library, folder: Path) -> None:
     assert len(report.outcomes) == 1
 
 
+def bytes_read() -> int:
+    """What this process and the children that it has waited for have read from files so far."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text("ascii").splitlines())
+    return int(counts["rchar"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").is_file(), reason="the system does not count what is read")
 @pytest.mark.parametrize("head", [b"", b"From x\nSubject: s\n\n"])
 def test_ten_gigabytes_of_nothing(library: Library, folder: Path, head: bytes) -> None:
     """A sparse file takes no space; one that is larger than the limit is never opened."""
@@ -263,9 +268,9 @@ def test_ten_gigabytes_of_nothing(library: Library, folder: Path, head: bytes) -
             file.write(head)
             file.truncate(10_000_000_000)
     (folder / "z.txt").write_text("after them")
-    started = time.monotonic()
+    before = bytes_read()
     report = run(library, folder)
-    assert time.monotonic() - started < 30
+    assert bytes_read() - before < 1_000_000_000
     assert library.count() == 1
     rows = {file.path.name: file.code for file in report.scan.skipped}
     rows |= {o.path.name: o.failure.code for o in report.problems if o.failure}
@@ -277,7 +282,7 @@ def test_a_mailbox_that_is_one_message_of_ten_gigabytes(library: Library, folder
     with (folder / "a.mbox").open("wb") as file:
         file.write(b"From x\nSubject: s\n\n")
         file.truncate(10_000_000_000)
-    report = run(library, folder, Limits(cpu_s=100, wall_s=200, memory_bytes=400_000_000))
+    report = run(library, folder, Limits(cpu_s=300, wall_s=3600, memory_bytes=400_000_000))
     assert {o.failure.code for o in report.problems if o.failure} <= {"too-large", "timeout"}
     assert len([o for o in report.problems if o.failure]) == 1
     assert library.count() == 0
@@ -318,9 +323,8 @@ def test_two_thousand_folders_in_one_another(
         Path("dd").mkdir()
         os.chdir("dd")
     monkeypatch.chdir(folder)
-    started = time.monotonic()
-    report = run(library, folder)
-    assert time.monotonic() - started < 30
+    with hang_guard():
+        report = run(library, folder)
     assert [o.path.name for o in report.outcomes] == ["top.txt", "a.txt"]
     assert [file.code for file in report.scan.skipped] == ["broken"]
     assert "too long" in report.scan.skipped[0].reason
@@ -348,13 +352,21 @@ def test_what_may_not_be_read(library: Library, folder: Path) -> None:
     assert library.count() == 3, "tried again as soon as it may be read"
 
 
-def test_a_wide_folder_of_links_is_walked_once(folder: Path) -> None:
+def test_a_wide_folder_of_links_is_walked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "real.txt").write_text("x")
     for number in range(2_000):
         (folder / f"l{number}.txt").symlink_to("real.txt")
         (folder / f"d{number}").symlink_to(".")
-    started = time.monotonic()
+    listed = []
+    scandir = os.scandir
+
+    def counted(path: str) -> os._ScandirIterator[str]:
+        listed.append(path)
+        assert len(listed) == 1, "to follow them all is 2,000 folders, and 2,000 in each of these"
+        return scandir(path)
+
+    monkeypatch.setattr("ingest.scan.os.scandir", counted)
     found = scan([folder])
-    assert time.monotonic() - started < 10
+    assert listed == [str(folder)]
     assert [file.path.name for file in found.files] == ["real.txt"]
     assert found.skipped == ()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from guards import hang_guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,9 +173,8 @@ def test_ignore_files_that_are_none(tmp_path: Path, what: str) -> None:
 def test_rules_that_would_take_for_ever_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "a" * 250 + ".txt", "b.log")
     rules(tmp_path, "*a" * 12 + "b", "**/a/**/a/**/a/**/b", "x" * 2000, "*a*a*b", "*.log")
-    started = time.monotonic()
-    result = scan([tmp_path])
-    assert time.monotonic() - started < 5
+    with hang_guard():  # twelve stars are 10^20 ways to read the name
+        result = scan([tmp_path])
     assert taken(result, tmp_path) == {"a" * 250 + ".txt"}
     assert "3 rules" in result.warnings[0]
 
@@ -190,9 +189,8 @@ def test_a_run_of_stars_is_one_or_two(tmp_path: Path) -> None:
     """Found by damaging ignore files: a name of 200 letters was compared with forty stars for ever."""
     put(tmp_path, "x" * 200 + ".txt", "cache/one.txt", "below/cache/two.txt", "axb.txt")
     rules(tmp_path, "*" * 40 + "y", "*" * 30 + "/cache/", "a***b.*", r"x\**")
-    started = time.process_time()
-    assert taken(scan([tmp_path]), tmp_path) == {"x" * 200 + ".txt"}
-    assert time.process_time() - started < 2
+    with hang_guard():
+        assert taken(scan([tmp_path]), tmp_path) == {"x" * 200 + ".txt"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="Git is the oracle")

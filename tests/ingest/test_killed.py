@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 
 import ingest
 from library.store import Library
@@ -22,7 +23,7 @@ import sys
 from pathlib import Path
 from ingest.indexing import index
 from library.store import Library
-with Library.create_or_open(Path(sys.argv[1])) as library, library.writing(wait_s=30):
+with Library.create_or_open(Path(sys.argv[1])) as library, library.writing(wait_s=600):
     index(library, [Path(sys.argv[2])], on_file=lambda o, *_: print(o.document_id or "", flush=True))
 print("end", flush=True)
 """
@@ -81,7 +82,7 @@ def test_kills_while_indexing_lose_nothing(tmp_path: Path, rounds: int) -> None:
         assert set(told) - {"end"} <= held, f"seed {seed}, round {number}"
         make(folder, chance.randrange(N_FILES))
     process = start(root, folder)
-    assert process.communicate(timeout=120)[0].endswith("end\n")
+    assert process.communicate(timeout=PATIENCE_S)[0].endswith("end\n")
     with Library.open(root) as library:
         present = [document for document in library.documents() if not document.missing]
         assert len(present) == N_FILES + N_MESSAGES

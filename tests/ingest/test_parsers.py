@@ -20,7 +20,7 @@ from ingest.scan import scan
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ParserPool]:
-    with ParserPool(Limits(cpu_s=20, wall_s=60)) as warm:
+    with ParserPool(Limits(cpu_s=200, wall_s=900)) as warm:
         yield warm
 
 

@@ -98,7 +98,7 @@ def test_a_forged_sum_that_is_no_sum_is_ignored(tmp_path: Path) -> None:
     assert cache.sha256(path) == hashlib.sha256(b"content").hexdigest()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     junk=st.recursive(
         st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

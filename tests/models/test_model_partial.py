@@ -108,7 +108,7 @@ def test_a_journal_that_makes_no_sense_counts_as_absent(target: Path, journal: b
     assert reopened(target) == ([], 0, "")
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(place=st.integers(0, len(b"".join(PIECES)) - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_costs_its_segment_and_what_follows(target: Path, place: int, bit: int) -> None:
     path = filled(target)
@@ -124,7 +124,7 @@ def test_a_flipped_bit_costs_its_segment_and_what_follows(target: Path, place: i
     )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(size=st.integers(0, 5000))
 def test_a_file_of_another_length_is_cut_to_what_is_whole(target: Path, size: int) -> None:
     path = filled(target)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE_S
 from loopback import Recorder, Site, answer, drop_after, gguf_bytes, known_model
 from wheelhouse import cut_into_wheels, fake_interpreter, use_interpreter
 
@@ -196,7 +197,7 @@ def test_a_killed_pull_leaves_no_model_and_no_lock(site: Site, root: Path) -> No
         target=_kill_self, args=(root, site.url(PATH), len(MODEL))
     )
     child.start()
-    child.join(30)
+    child.join(PATIENCE_S)
     assert child.exitcode == 9
     store = ModelStore(root, (tiny(site),))
     assert store.list() == ()

@@ -271,7 +271,7 @@ def test_pip_is_never_left_running(
     body = (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"Path({str(pid_file)!r}).write_text(str(os.getpid()) + '.')\n{flood}"
-        "time.sleep(60)"
+        "time.sleep(600)"
     )
     use_interpreter(monkeypatch, fake_interpreter(tmp_path / "fake", body))
     monkeypatch.setattr(wheels, "_POLL_S", 0.02)
