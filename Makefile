@@ -59,7 +59,8 @@ screenshots: setup ## docs/screenshots anew: the real app on examples/, with the
 
 bench: setup ## measure with the default model; options in ARGS, as in ARGS="--tokens 2048"
 	$(BIN)/beyondrag models pull
-	$(BIN)/python -m eval.bench $(ARGS)
+	$(BIN)/beyondrag models calibrate
+	$(BIN)/python -m eval.bench --archive archive $(ARGS)
 
 bench-library: setup ## measure a library of 100,000 documents and the ingest of 8,000 files
 	$(BIN)/python -m eval.bench.library $(ARGS)

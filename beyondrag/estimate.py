@@ -22,8 +22,8 @@ from library.store import Library
 CHARS_PER_TOKEN = 3.6
 """Of English prose with the default model's tokenizer; only used before the model is opened."""
 
-_LOG_G = (-512, -256, 0, 67, 111, 237, 406)
-_ARCHIVE_BITS = (2.32, 1.59, 0.91, 0.76, 0.68, 0.45, 0.26)
+_LOG_G = (-512, -256, -132, 0, 67, 124, 196, 274, 338, 406, 512, 768)
+_ARCHIVE_BITS = (2.83, 1.93, 1.53, 1.16, 0.99, 0.86, 0.71, 0.56, 0.45, 0.36, 0.23, 0.08)
 """Bits a value of the archive codec with the default model, by log2 of the quality in 1/256; only used before
 a model is calibrated."""
 

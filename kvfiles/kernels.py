@@ -140,7 +140,7 @@ class Kernels(Placing, Protocol):
         self, model: ArchiveModel, k: F16, v: F16, undo: RowRope, base: U8, scale: float, fineness: I8
     ) -> tuple[U8, I64] | None:
         """The section of a chunk of (L, n, width) rows, `fineness` (n_group, L, n), and (L, k_width +
-        v_width) sums of the magnitudes of their coefficients, without the sinks.  None when the rows hold
+        v_width) sums of the magnitudes of their coefficients.  None when the rows hold
         numbers that are not finite or beyond what the cache holds."""
 
 

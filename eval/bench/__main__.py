@@ -2,7 +2,8 @@
 
 ::
 
-    python -m eval.bench [--model NAME|PATH] [--tokens 4096] [--codec k4v4] [--no-quality] [--no-ttft] [FILE]
+    python -m eval.bench [--model NAME|PATH] [--tokens 4096] [--codec k4v4] [--archive archive] [--no-quality]
+        [--no-ttft] [FILE]
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.bench.archive import ArchiveBench
 from eval.bench.first_token import FirstToken, Prompt, measure_first_token, three_documents
 from eval.bench.speed import SpeedResult, measure_speed
 from eval.command import add_common_arguments, positive, resolve_model, run_command, say
@@ -70,6 +72,7 @@ class Results:
             "set_data_s": speed.set_data_s,
             "set_data_floor_s": speed.set_data_floor_s,
             "copy_gb_per_s": speed.copy_bytes_per_s / 1e9,
+            "archive": speed.archive and speed.archive.to_json(),
             "kernels": self.kernels,
             "n_threads": self.n_threads,
             "versions": versions(),
@@ -97,6 +100,11 @@ def table(results: Results) -> str:
         line("llama.cpp's set_data alone", speed.set_data_s, "from memory"),
         line("floor: copy the f16 state", speed.set_data_floor_s, f"{bandwidth:.1f} GB/s, one thread"),
     ]
+    if speed.archive is not None:
+        one = speed.archive
+        size = f"{one.bits_per_value:.2f} bits/value, {one.bytes_per_token:,.0f} bytes a token"
+        rows.append(line(f"encode with {one.name}", one.encode_s, size))
+        rows.append(line(f"attach from {one.name}", one.attach_s, f"{one.file_bytes / 1e6:,.1f} MB"))
     return markdown_table([f"{n} tokens, {results.codec}", "time", "tokens/s", ""], rows, left=(0, 3))
 
 
@@ -132,7 +140,10 @@ def run(options: argparse.Namespace) -> Results:
         plan = Plan(min(CONTEXT_TOKENS, options.tokens), QUALITY_TOKENS, (options.codec,), (), moved=False)
         texts = [] if options.no_quality else measured_texts(rig.model, options.files, plan.text_tokens)[:1]
         prompt = None if options.no_ttft else _prompt(rig, options)
-        speed = measure_speed(rig, tokens, codec, repeats=options.repeats, folder=folder, progress=say)
+        archive = ArchiveBench(options.archive, rig.codec(options.archive)) if options.archive else None
+        speed = measure_speed(
+            rig, tokens, codec, repeats=options.repeats, folder=folder, progress=say, archive=archive
+        )
         quality = measure(rig, texts, plan, say)[0] if texts else None
         first = None
         if prompt is not None:
@@ -163,6 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--codec", default=DEFAULT_CODEC, help="exact, or k4v4 and the like (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--archive",
+        default="",
+        metavar="CODEC",
+        help="also measure an archive codec; the model must be calibrated (beyondrag models calibrate)",
     )
     parser.add_argument(
         "--repeats", type=positive, default=7, help="runs behind each median (default: %(default)s)"

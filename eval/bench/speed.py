@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.bench.archive import ArchiveBench, ArchiveSpeed
 from eval.bench.clock import copy_bandwidth, median, repeated, seconds
 from eval.bench.memory import attach_extra_bytes
 from eval.command import Progress
@@ -39,7 +40,7 @@ class SpeedResult:
     """Median times in seconds and sizes in bytes, for one document of `n_tokens`.
 
     `encode_s` leaves the disk out, `save_s` includes it; `load_over_attach` is the median of the paired
-    ratios; `attach_extra_bytes` is None where the system does not tell.
+    ratios; `attach_extra_bytes` is None where the system does not tell, `archive` where it was left out.
     """
 
     n_tokens: int
@@ -56,6 +57,7 @@ class SpeedResult:
     set_data_s: float
     copy_bytes_per_s: float
     attach_extra_bytes: int | None
+    archive: ArchiveSpeed | None = None
 
     @property
     def ingest_overhead_ratio(self) -> float:
@@ -74,7 +76,14 @@ class SpeedResult:
 
 
 def measure_speed(
-    rig: Rig, tokens: Tokens, codec: Codec, *, repeats: int, folder: Path, progress: Progress
+    rig: Rig,
+    tokens: Tokens,
+    codec: Codec,
+    *,
+    repeats: int,
+    folder: Path,
+    progress: Progress,
+    archive: ArchiveBench | None = None,
 ) -> SpeedResult:
     """Measure with `tokens` (n,), a document at position 0; files go to `folder`."""
     n = len(tokens)
@@ -94,6 +103,10 @@ def measure_speed(
         attach, load = _alternate(rig, context, snapshot_path, raw_path, n, repeats)
         set_data_s = median(repeated(lambda: context.set_state(blob), repeats))
         blob_bytes = len(blob)
+        archived = None
+        if archive is not None:
+            progress(f"coding and attaching with {archive.name}")
+            archived = archive.measure(rig, context, state, tokens, repeats=repeats, folder=folder)
     file_bytes = snapshot_path.stat().st_size
     progress("measuring memory")
     return SpeedResult(
@@ -111,6 +124,7 @@ def measure_speed(
         set_data_s=set_data_s,
         copy_bytes_per_s=copy_bandwidth(),
         attach_extra_bytes=attach_extra_bytes(rig.model.path, snapshot_path, n, rig.n_threads),
+        archive=archived,
     )
 
 

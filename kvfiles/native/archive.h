@@ -11,7 +11,6 @@ constexpr int KV_LANES = 16;       // interleaved coders; components of a block
 constexpr int KV_CLASSES = 64, KV_SYMBOLS = 32, KV_ESCAPE = 31;
 constexpr int KV_MAX_GROUP = 256;  // values of K or V in a group
 constexpr int KV_LOWEST = -2, KV_HIGHEST = 5, KV_FINENESS = KV_HIGHEST - KV_LOWEST + 1;  // half octaves of a step
-constexpr int KV_LEARNT_UP_TO = 4;  // finer tokens say nothing about the others of a document
 
 inline int padded(int width) { return (width + KV_PANEL - 1) / KV_PANEL * KV_PANEL; }
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from eval.bench.__main__ import Results, main, sentences, table
+from eval.bench.archive import ArchiveSpeed
 from eval.bench.clock import copy_bandwidth, median, repeated
 from eval.bench.first_token import N_DOCUMENTS, three_documents
 from eval.bench.memory import attach_extra_bytes
@@ -66,6 +67,21 @@ def test_rates_and_ratios() -> None:
     assert found["set_data_floor_s"] == pytest.approx(0.001)
     assert found["kld_mean"] is found["ttft_s"] is None
     assert set(found) >= KEYS
+
+
+def test_an_archive_has_its_rows() -> None:
+    assert results(MADE_UP).to_json()["archive"] is None
+    archive = ArchiveSpeed("archive@1.2", 1000, 50_000, 0.9, encode_s=0.5, attach_s=0.1)
+    found = results(replace(MADE_UP, archive=archive))
+    assert found.to_json()["archive"] == {
+        "codec": "archive@1.2",
+        "bits_per_value": 0.9,
+        "bytes_per_token": 50.0,
+        "file_bytes": 50_000,
+        "encode_tokens_per_s": 2000.0,
+        "attach_tokens_per_s": 10_000.0,
+    }
+    assert "0.90 bits/value, 50 bytes a token" in table(found)
 
 
 def test_what_was_not_measured_is_said() -> None:

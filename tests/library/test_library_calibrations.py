@@ -65,7 +65,7 @@ def read(library: Library, document: DocumentRecord, tables: str, profile: Readi
     with Container(plain) as container:
         meta = {key: container.meta[key] for key in container.meta if key != "sections"}
         arrays = {name: np.array(container.array(name)) for name in container.sections}
-    params = {"log_g": 67, "n_sink": 1, "tables": tables}
+    params = {"version": 3, "log_g": 67, "tables": tables}
     write_container(scratch, {**meta, "codec": "archive", "codec_params": params}, arrays)
     plain.unlink()
     assert meta["chunk_tokens"] == CHUNK_TOKENS

@@ -15,7 +15,7 @@ from kvfiles.codecs.archive.entropy import (
     Encoder,
     StreamError,
 )
-from kvfiles.codecs.archive.reference import LEARNT_UP_TO, columns
+from kvfiles.codecs.archive.reference import columns
 from kvfiles.codecs.archive.tables import N_CLASS, ArchiveTables
 
 F64 = NDArray[np.float64]
@@ -28,11 +28,11 @@ _PRIOR_MAGNITUDE = 4.0
 """The calibration counts as much as so many tokens of the document, and as so large a sum of magnitudes."""
 
 
-def learnt_tokens(tables: ArchiveTables, fineness: I8) -> I64:
-    """(N_FINENESS, L, k_width + v_width): how many of the tokens that `fineness` (n_group, L, n) says are
-    coded in the classes of each fineness, those left out from which nothing is learnt."""
+def tokens_by_fineness(tables: ArchiveTables, fineness: I8) -> I64:
+    """(N_FINENESS, L, k_width + v_width): in the classes of which fineness how many of the tokens are coded
+    that `fineness` (n_group, L, n) tells of."""
     levels = np.arange(LOWEST, LOWEST + N_FINENESS)[:, None, None, None]
-    found = (fineness == levels).sum(-1, dtype=np.int64) * (levels[..., 0] <= LEARNT_UP_TO)
+    found = (fineness == levels).sum(-1, dtype=np.int64)
     width = [of_group.stop - of_group.start for of_group, _, _ in columns(tables)]
     tokens: I64 = np.repeat(found.transpose(0, 2, 1), width, axis=2)
     return tokens

@@ -41,8 +41,6 @@ LARGEST = 32768.0
 """Decoded values beyond this do not fit into the cache's f16; no sound file has them."""
 FACTORS = np.exp2(-np.arange(LOWEST, HIGHEST + 1) / 2).astype(np.float32)
 """What fineness does to a step."""
-LEARNT_UP_TO = 4
-"""A document's classes are learnt from tokens up to this fineness; finer are the sinks, unlike all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +199,7 @@ def _read(reader: Decoder, tables: ArchiveTables, base: U8, prior: I64) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class EncodedGroup:
-    """A stream, and (L, wk + wv) sums of |q| over its tokens up to LEARNT_UP_TO, from which a document's
-    classes are learnt."""
+    """A stream, and (L, wk + wv) sums of |q| over its tokens, from which a document's classes are learnt."""
 
     stream: NDArray[np.uint16]
     magnitudes: I64
@@ -233,7 +230,7 @@ def encode_group(
         if not (np.abs(decoded + tensor.mean) <= LARGEST).all():
             raise StreamError("values out of range")
         loop.add(tensor, decoded)
-        magnitudes[tensor.is_v].append(np.abs(q[own <= LEARNT_UP_TO]).sum(0))
+        magnitudes[tensor.is_v].append(np.abs(q).sum(0))
     return EncodedGroup(
         writer.stream(), np.concatenate([np.stack(magnitudes[0]), np.stack(magnitudes[1])], axis=1)
     )

@@ -16,7 +16,7 @@ from tiny_gguf import TinySpec, write_model
 from workbench import Workbench
 
 from kvfiles.codecs import archive_quality, codec_named, from_header, is_codec_name
-from kvfiles.codecs.archive.adapting import adapted, corrected, learnt_tokens, read_deltas, write_deltas
+from kvfiles.codecs.archive.adapting import adapted, corrected, read_deltas, tokens_by_fineness, write_deltas
 from kvfiles.codecs.archive.codec import ArchiveCodec
 from kvfiles.codecs.archive.entropy import StreamError, base_classes
 from kvfiles.codecs.archive.tables import ArchiveTables, OneTables
@@ -143,16 +143,16 @@ def replace_learning(codec: ArchiveCodec) -> ArchiveCodec:
 
 
 def test_what_classes_are_learnt_from() -> None:
-    """Tokens of every fineness but the sinks, in every layer of every group, for each component."""
+    """Tokens of every fineness, in every layer of every group, for each component."""
     tables = make_tables(2, 3, 128, 128)
     fineness = make_fineness(tables, 40)
-    tokens = learnt_tokens(tables, fineness)
+    tokens = tokens_by_fineness(tables, fineness)
     assert tokens.shape == (8, 2, 768)
     widths = [group.k_width + group.v_width for group in tables.groups]
     for g, start in enumerate(np.cumsum([0, *widths[:-1]])):
         for layer in range(2):
             for level in range(8):
-                wanted = (fineness[g, layer] == level - 2).sum() if level < 7 else 0
+                wanted = (fineness[g, layer] == level - 2).sum()
                 assert (tokens[level, layer, start : start + widths[g]] == wanted).all()
 
 
@@ -199,7 +199,7 @@ def test_the_estimate_of_the_size(
 def test_names(tables: ArchiveTables) -> None:
     assert codec_named("archive", SMALL, best(), tables).params().keys() == {"version", "log_g", "tables"}
     assert [archive_quality(x) for x in ("archive-fine", "archive@2", "archive@0.25", "k4v4")] == [
-        0,
+        67,
         256,
         -512,
         None,

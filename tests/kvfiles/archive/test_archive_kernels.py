@@ -12,7 +12,7 @@ from archive_samples import even, make_fineness, make_rows, make_tables, natives
 from numpy.typing import NDArray
 
 from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST, Encoder, base_classes, classes_of
-from kvfiles.codecs.archive.reference import LEARNT_UP_TO, decode_section
+from kvfiles.codecs.archive.reference import decode_section
 from kvfiles.codecs.archive.tables import ArchiveTables
 from kvfiles.codecs.base import CHUNK_TOKENS
 from kvfiles.codecs.reference import NumpyKernels, quantise_q8, rotate_rows
@@ -139,15 +139,6 @@ def test_each_token_has_the_error_of_its_own_fineness(kernels: Kernels, fine: in
         for rows_of, factor in ((error[0, ::2], 2 ** (-fine / 2)), (error[0, 1::2], 1.0)):
             usual = factor * step[0] / np.sqrt(12)
             assert 0.4 * usual < rows_of.std() < 1.3 * usual + 2e-3  # small coefficients, and f16
-
-
-def test_the_definition_and_the_kernels_know_what_is_learnt_from(kernels: Kernels) -> None:
-    """Sinks are left out of the magnitudes."""
-    tables = make_tables()
-    fineness = np.full_like(even(tables, 6), HIGHEST)
-    assert not coded(kernels, tables, 6, fineness=fineness)[1].any()
-    fineness[..., 3] = LEARNT_UP_TO
-    assert coded(kernels, tables, 6, fineness=fineness)[1].any()
 
 
 @compiled

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +30,6 @@ from kvfiles.rope import RopeSpec
 ROPES = RopeTables(RopeSpec("neox", 16, 16, 10000.0), 2)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
-
-
 def slowly(tables: ArchiveTables, k: np.ndarray, v: np.ndarray, layer: int, token: int) -> float:
     """The prediction for one token of the first group, feature by feature, in f64."""
     group, n = tables.groups[0], k.shape[1]
@@ -51,7 +43,7 @@ def slowly(tables: ArchiveTables, k: np.ndarray, v: np.ndarray, layer: int, toke
     return float(np.dot([*features, *row], group.attend[layer].astype(np.float64)))
 
 
-def test_against_a_slow_loop(pool: ThreadPoolExecutor) -> None:
+def test_against_a_slow_loop() -> None:
     tables = make_tables(n_layer=2)
     n = 600
     k, v = make_rows(tables, n)
@@ -59,7 +51,7 @@ def test_against_a_slow_loop(pool: ThreadPoolExecutor) -> None:
     ahead = n - np.arange(n)
     rope = ROPES.at(70, n)
     stored = [rotate_rows(x.astype(np.float32), rope).astype(np.float16) for x in k]
-    whole = document_fineness(tables, views, stored, list(v), rope, pool)
+    whole = document_fineness(tables, views, stored, list(v), rope)
     assert whole.shape == (1, 2, n)
     for layer in range(2):
         rows = k[layer].astype(np.float32), v[layer].astype(np.float32)
@@ -71,7 +63,7 @@ def test_against_a_slow_loop(pool: ThreadPoolExecutor) -> None:
         assert whole[0, layer, 0] == HIGHEST
 
 
-def test_groups_are_told_apart(pool: ThreadPoolExecutor) -> None:
+def test_groups_are_told_apart() -> None:
     """A wide model's groups have weights, and fineness, of their own."""
     tables = make_tables(2, 4, 128, 64)
     ropes = RopeTables(RopeSpec("neox", 128, 128, 10000.0), 4)
@@ -80,7 +72,7 @@ def test_groups_are_told_apart(pool: ThreadPoolExecutor) -> None:
         ropes.at(0, 300), cos=np.ones((300, 128), np.float32), sin=np.zeros((300, 128), np.float32)
     )
     views = layer_views(tables)
-    found = document_fineness(tables, views, list(k), list(v), upright, pool)
+    found = document_fineness(tables, views, list(k), list(v), upright)
     at_k = at_v = 0
     for g, group in enumerate(tables.groups):
         rows = k[1][:, at_k : at_k + group.k_width], v[1][:, at_v : at_v + group.v_width]
@@ -142,23 +134,23 @@ def test_nothing_attended_means_nothing_finer() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 300])
-def test_weights_of_zero_leave_all_but_the_sink(n: int, pool: ThreadPoolExecutor) -> None:
+def test_weights_of_zero_leave_all_but_the_sink(n: int) -> None:
     tables = make_tables(n_layer=2)
     group = replace(tables.groups[0], attend=np.zeros_like(tables.groups[0].attend))
     tables = replace(tables, groups=(group,))
     k, v = make_rows(tables, n)
-    found = document_fineness(tables, layer_views(tables), list(k), list(v), ROPES.at(0, n), pool)
+    found = document_fineness(tables, layer_views(tables), list(k), list(v), ROPES.at(0, n))
     assert (found[..., 0] == HIGHEST).all()
     assert not found[..., 1:].any()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 65504.0])
-def test_wild_rows_have_some_fineness(value: float, pool: ThreadPoolExecutor) -> None:
+def test_wild_rows_have_some_fineness(value: float) -> None:
     """The encoder refuses what is not finite, after this."""
     tables = make_tables(n_layer=2)
     k, v = make_rows(tables, 9)
     k[0, 3], v[1, 4] = value, value
-    found = document_fineness(tables, layer_views(tables), list(k), list(v), ROPES.at(0, 9), pool)
+    found = document_fineness(tables, layer_views(tables), list(k), list(v), ROPES.at(0, 9))
     assert found.dtype == np.int8
     assert LOWEST <= found.min() <= found.max() <= HIGHEST
 
