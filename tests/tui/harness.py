@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from guards import PATIENCE_S
 from scripted_service import ScriptedService
 from textual.pilot import Pilot
+from textual.widgets import Button
 
 from beyondrag.tui.app import BeyondragApp
 from beyondrag.tui.config import TuiConfig
@@ -65,6 +66,12 @@ async def until(pilot: Pilot[int], condition: Callable[[], object], seconds: flo
     while not condition():
         assert time.monotonic() < deadline, "it never came about"
         await pilot.pause(0.02)
+
+
+def enter_presses(pilot: Pilot[int], name: str) -> bool:
+    """The button has the focus and is past the moment after a press in which Textual's are deaf to Enter."""
+    button = pilot.app.screen.query_one(f"#{name}", Button)
+    return button.has_focus and not button.has_class("-active")
 
 
 def shown(pilot: Pilot[int]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from guards import PATIENCE_S
-from harness import running, sees, shown, until
+from harness import enter_presses, running, sees, shown, until
 from samples import READY
 from scripted_service import ScriptedService
 from textual.pilot import Pilot
@@ -138,6 +138,7 @@ def service(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.delenv(name)
     digest = hashlib.sha256(MODEL).hexdigest()
     tiny = KnownModel("tiny", len(MODEL), digest, "Apache-2.0", 8, "a test", (Address(site.address),))
+    monkeypatch.setattr(downloads, "SAY_EVERY_S", 0.0)  # the site stands still: what it gave must be told
     monkeypatch.setattr(downloads, "ModelStore", partial(ModelStore, known=(tiny,)))
     service = Downloading(Settings(tmp_path, tmp_path / "models", "tiny", 2048, 1, "k4v4", "f16"))
     yield service
@@ -161,7 +162,7 @@ async def test_progress_cancel_and_going_on_where_it_stopped(service: Downloadin
         site.let(3)  # a server that says nothing for a while is waited for
         seen = await sees(pilot, "The download was cancelled")
         assert "it goes on where it stopped" in seen
-        assert focused(pilot) == "pull"
+        await until(pilot, lambda: enter_presses(pilot, "pull"))
         assert not (service.settings.models / "tiny.gguf").exists()
 
         await pilot.press("enter")
@@ -183,8 +184,8 @@ async def test_a_file_that_is_another_one_is_not_kept(service: Downloading, site
         await pilot.press("enter")
         seen = await sees(pilot, "The model could not be downloaded")
         assert "SHA-256" in " ".join(seen.split())
-        assert focused(pilot) == "pull"
-        assert "Try again" in seen
+        await until(pilot, lambda: enter_presses(pilot, "pull"))
+        assert "Try again" in shown(pilot)
         assert not list(service.settings.models.glob("*.gguf*"))
         site.content = MODEL
         await pilot.press("enter")
