@@ -10,7 +10,7 @@ constexpr int KV_PANEL = 32;       // columns that stand together in a matrix
 constexpr int KV_LANES = 16;       // interleaved coders; components of a block
 constexpr int KV_CLASSES = 64, KV_SYMBOLS = 32, KV_ESCAPE = 31;
 constexpr int KV_MAX_GROUP = 256;  // values of K or V in a group
-constexpr int KV_LOWEST = -2, KV_HIGHEST = 5, KV_FINENESS = KV_HIGHEST - KV_LOWEST + 1;  // half octaves of a step
+constexpr int KV_LOWEST = -2, KV_FINEST = 5, KV_HIGHEST = 10, KV_FINENESS = KV_HIGHEST - KV_LOWEST + 1;  // half octaves of a step
 
 inline int padded(int width) { return (width + KV_PANEL - 1) / KV_PANEL * KV_PANEL; }
 

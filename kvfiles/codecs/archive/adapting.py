@@ -9,8 +9,8 @@ from kvfiles.codecs.archive.entropy import (
     ADAPT_LIMIT,
     BASE_OFFSET,
     BLOCK,
+    FINEST,
     LOWEST,
-    N_FINENESS,
     Decoder,
     Encoder,
     StreamError,
@@ -29,9 +29,9 @@ _PRIOR_MAGNITUDE = 4.0
 
 
 def tokens_by_fineness(tables: ArchiveTables, fineness: I8) -> I64:
-    """(N_FINENESS, L, k_width + v_width): in the classes of which fineness how many of the tokens are coded
-    that `fineness` (n_group, L, n) tells of."""
-    levels = np.arange(LOWEST, LOWEST + N_FINENESS)[:, None, None, None]
+    """(FINEST - LOWEST + 1, L, k_width + v_width): in the classes of which fineness how many of the tokens
+    are coded that `fineness` (n_group, L, n) tells of, sinks left out."""
+    levels = np.arange(LOWEST, FINEST + 1)[:, None, None, None]
     found = (fineness == levels).sum(-1, dtype=np.int64)
     width = [of_group.stop - of_group.start for of_group, _, _ in columns(tables)]
     tokens: I64 = np.repeat(found.transpose(0, 2, 1), width, axis=2)
@@ -40,8 +40,8 @@ def tokens_by_fineness(tables: ArchiveTables, fineness: I8) -> I64:
 
 def adapted(base: U8, magnitudes: I64, tokens: I64) -> I64:
     """Corrections (L, w) in -6 .. 6 of the classes `base` (N_FINENESS, L, w) for the sums of |q| (L, w) over
-    so many `tokens` of each fineness (like `base`)."""
-    each: F64 = np.exp2((base.astype(np.float64) - BASE_OFFSET) / 2)
+    so many `tokens` of each fineness, sinks left out of both."""
+    each: F64 = np.exp2((base[: len(tokens)].astype(np.float64) - BASE_OFFSET) / 2)
     n = tokens.sum(0)
     usual = np.where(n > 0, (each * tokens).sum(0) / np.maximum(n, 1), each[-LOWEST])
     weight = np.maximum(_PRIOR_TOKENS, _PRIOR_MAGNITUDE / usual)

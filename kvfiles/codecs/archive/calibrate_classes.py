@@ -167,7 +167,7 @@ def _count(q: I32, prior: I64, model: ClassModel, counts: Counts) -> I64:
 
 
 def cheapest_class(numbers: NDArray[np.signedinteger], model: ClassModel) -> int:
-    """The class that codes `numbers`, none larger than ADAPT_LIMIT, in the fewest bits."""
+    """The class that codes `numbers`, none larger than N_MAGNITUDE - 1, in the fewest bits."""
     bits = model.bits().astype(np.float64)
-    share = np.bincount(np.abs(numbers).ravel(), minlength=ADAPT_LIMIT + 1)
-    return int((bits[:, : ADAPT_LIMIT + 1] @ share).argmin())
+    share = np.bincount(np.abs(numbers).ravel())
+    return int((bits[:, : len(share)] @ share).argmin())

@@ -38,8 +38,10 @@ MAX_SHIFT = 8
 MAX_Q = 32767
 BASE_OFFSET = 25
 """The class of components whose mean magnitude is 1 is BASE_OFFSET; a class is half an octave."""
-LOWEST, HIGHEST = -2, 5
-"""The fineness of a token in one layer of a group, in half octaves, is in this range."""
+LOWEST, FINEST, HIGHEST = -2, 5, 10
+"""The fineness of a token in one layer of a group, in half octaves, is from LOWEST to HIGHEST: at most FINEST
+for what is predicted, more for sinks.  Sinks are unlike all other tokens: no token is predicted from one, and
+classes are not learnt from them."""
 N_FINENESS = HIGHEST - LOWEST + 1
 ADAPT_LIMIT = 6
 
@@ -107,6 +109,8 @@ def at_level(base: NDArray[np.int16], levels: NDArray[np.int16], log_g: int) -> 
         span = int(levels[at + 1]) - int(levels[at])
         within = min(max(log_g - int(levels[at]), 0), span)
         low = low + (base[at + 1].astype(np.int64) - low) * within // span
+    if len(levels) and log_g < levels[0]:  # at high rate half the step is twice the magnitude
+        low = low + 2 * (int(levels[0]) - log_g)
     classes: U8 = np.clip(((low + 128) >> 8) + BASE_OFFSET, 0, N_CLASS - 1).astype(np.uint8)
     return classes
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST
+from kvfiles.codecs.archive.entropy import FINEST, HIGHEST, LOWEST
 from kvfiles.codecs.archive.tables import MAX_ATTEND, N_SCALAR, ArchiveTables
 from kvfiles.codecs.reference import rotate_rows
 from kvfiles.kernels import forward
@@ -192,10 +192,10 @@ def _row_blocks(n: int) -> Iterator[slice]:
 
 
 def to_fineness(logarithms: F32) -> I8:
-    """(..., n) i8 in LOWEST .. HIGHEST from predictions (..., n) for all tokens of a document; the first one,
+    """(..., n) i8 in LOWEST .. FINEST from predictions (..., n) for all tokens of a document; the first one,
     which attention uses as a sink (Xiao et al., 2023), gets HIGHEST.  Not a number: 0."""
     sound = np.clip(np.nan_to_num(logarithms, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6)
     around = sound - np.median(sound, axis=-1, keepdims=True)
-    fineness: I8 = np.clip(np.rint(2 * around), LOWEST, HIGHEST).astype(np.int8)
+    fineness: I8 = np.clip(np.rint(2 * around), LOWEST, FINEST).astype(np.int8)
     fineness[..., 0] = HIGHEST
     return fineness

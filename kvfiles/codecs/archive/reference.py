@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kvfiles.codecs.archive.entropy import (
     BLOCK,
+    FINEST,
     HIGHEST,
     LANES,
     LOWEST,
@@ -85,15 +86,20 @@ def restore(q: NDArray[np.int64], shrink: float) -> F64:
     return restored
 
 
-def chained(values: F64, rho: F64) -> F64:
+def links(rho: F64, fineness: I64) -> F64:
+    """(n, w): by how much each token's coefficients go on from those before, `rho` (w,) but after sinks."""
+    return np.where(np.append(True, fineness[:-1] > FINEST)[:, None], 0.0, rho)
+
+
+def chained(values: F64, links: F64) -> F64:
     """The decoded coefficients (n, w) of consecutive tokens whose symbols stand for `values`."""
     out = values.copy()
     for t in range(1, len(out)):
-        out[t] += rho * out[t - 1]
+        out[t] += links[t] * out[t - 1]
     return out
 
 
-def quantise(c: F64, rho: F64, steps: F64, shrink: float) -> tuple[I64, F64]:
+def quantise(c: F64, links: F64, steps: F64, shrink: float) -> tuple[I64, F64]:
     """The symbols q (n, w) of coefficients `c` of consecutive tokens, and the decoded coefficients.
 
     `steps` (n, 1) are those of the rows.  Every coefficient is rounded to the nearest: with a dead zone or a
@@ -102,12 +108,12 @@ def quantise(c: F64, rho: F64, steps: F64, shrink: float) -> tuple[I64, F64]:
     """
     q: I64 = np.zeros(c.shape, np.int64)
     decoded, before = np.zeros_like(c), np.zeros(c.shape[1])
-    for t, step in enumerate(steps):
-        wanted = (c[t] - rho * before) / step
+    for t, (link, step) in enumerate(zip(links, steps, strict=True)):
+        wanted = (c[t] - link * before) / step
         if not (np.abs(wanted) <= MAX_Q).all():
             raise StreamError("coefficients out of range")
         q[t] = np.rint(wanted)
-        decoded[t] = before = rho * before + restore(q[t], shrink) * step
+        decoded[t] = before = link * before + restore(q[t], shrink) * step
     return q, decoded
 
 
@@ -152,7 +158,7 @@ def decode_group(
             fineness = _read_fineness(reader, tables, n)
         q, prior = _read(reader, tables, tensor.base[fineness - LOWEST], prior)
         values = restore(q, tables.shrink) * _steps(tensor, scale, fineness)
-        decoded = loop.prediction(tensor) + chained(values, tensor.rho) @ tensor.decode
+        decoded = loop.prediction(tensor) + chained(values, links(tensor.rho, fineness)) @ tensor.decode
         loop.add(tensor, decoded)
         rows[tensor.is_v].append(decoded + tensor.mean)
     reader.finish()
@@ -199,7 +205,8 @@ def _read(reader: Decoder, tables: ArchiveTables, base: U8, prior: I64) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class EncodedGroup:
-    """A stream, and (L, wk + wv) sums of |q| over its tokens, from which a document's classes are learnt."""
+    """A stream, and (L, wk + wv) sums of |q| over its tokens but sinks: a document's classes are learnt from
+    them."""
 
     stream: NDArray[np.uint16]
     magnitudes: I64
@@ -223,14 +230,14 @@ def encode_group(
         rows = (v if tensor.is_v else k)[tensor.layer] - tensor.mean.astype(np.float64)
         predicted = loop.prediction(tensor)
         c = (rows - predicted) @ np.linalg.inv(tensor.decode)
-        q, coefficients = quantise(c, tensor.rho, _steps(tensor, scale, own), tables.shrink)
+        q, coefficients = quantise(c, links(tensor.rho, own), _steps(tensor, scale, own), tables.shrink)
         classes, prior = classes_of(q, tensor.base[own - LOWEST], tables.expected, prior)
         writer.tensor(q, classes)
         decoded = predicted + coefficients @ tensor.decode
         if not (np.abs(decoded + tensor.mean) <= LARGEST).all():
             raise StreamError("values out of range")
         loop.add(tensor, decoded)
-        magnitudes[tensor.is_v].append(np.abs(q).sum(0))
+        magnitudes[tensor.is_v].append(np.abs(q[own <= FINEST]).sum(0))
     return EncodedGroup(
         writer.stream(), np.concatenate([np.stack(magnitudes[0]), np.stack(magnitudes[1])], axis=1)
     )

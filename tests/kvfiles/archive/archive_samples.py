@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST
+from kvfiles.codecs.archive.entropy import FINEST, HIGHEST, LOWEST
 from kvfiles.codecs.archive.tables import (
     ESCAPE,
     N_CLASS,
@@ -93,9 +93,11 @@ def _group(rng: np.random.Generator, n_layer: int, wk: int, wv: int) -> GroupTab
 
 
 def make_fineness(tables: ArchiveTables, n: int, seed: int = 2) -> NDArray[np.int8]:
-    """(n_group, L, n): every one there is."""
+    """(n_group, L, n): sinks at the start and in the middle, and else every one there is."""
     size = (len(tables.groups), tables.shape.n_layer, n)
-    return np.random.default_rng(seed).integers(LOWEST, HIGHEST + 1, size, dtype=np.int8)
+    fineness = np.random.default_rng(seed).integers(LOWEST, FINEST + 1, size, dtype=np.int8)
+    fineness[..., [0, n // 2]] = HIGHEST
+    return fineness
 
 
 def even(tables: ArchiveTables, n: int) -> NDArray[np.int8]:

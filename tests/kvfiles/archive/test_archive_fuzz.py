@@ -84,7 +84,7 @@ def fuzz(n: int, seed: int) -> None:
         found = {decodes(tables, kernels, bad) for kernels in native}
         assert len(found) == 1
         survivors += found.pop() and not np.array_equal(bad, good)
-    assert survivors <= n / 100  # the coder's end gives nearly all of them away
+    assert survivors <= n / 50  # the coder's end gives the others away; escapes hold bits as they are
 
 
 @compiled

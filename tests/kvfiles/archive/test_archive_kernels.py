@@ -11,7 +11,7 @@ import pytest
 from archive_samples import even, make_fineness, make_rows, make_tables, natives
 from numpy.typing import NDArray
 
-from kvfiles.codecs.archive.entropy import HIGHEST, LOWEST, Encoder, base_classes, classes_of
+from kvfiles.codecs.archive.entropy import FINEST, HIGHEST, LOWEST, Encoder, base_classes, classes_of
 from kvfiles.codecs.archive.reference import decode_section
 from kvfiles.codecs.archive.tables import ArchiveTables
 from kvfiles.codecs.base import CHUNK_TOKENS
@@ -88,17 +88,37 @@ def test_what_was_decoded_is_written_again(shape: dict[str, int], n: int) -> Non
     """Decoded rows have coefficients far from the edges of rounding: all encoders write the same bytes."""
     tables = make_tables(**shape)
     numpy = NumpyKernels()
-    first, _ = coded(numpy, tables, n)
+    fineness = np.minimum(make_fineness(tables, n), FINEST)  # a sink's steps are finer than f16 is
+    first, _ = coded(numpy, tables, n, fineness=fineness)
     k, v = (
         rows.astype(np.float16) for rows in decode_section(tables, first.section, first.base, first.scale, n)
     )
     for kernels in (numpy, *natives()):
         model = kernels.archive_model(tables, encoding=True)
-        again = kernels.encode_archive(
-            model, k, v, upright(tables, n), first.base, first.scale, make_fineness(tables, n)
-        )
+        again = kernels.encode_archive(model, k, v, upright(tables, n), first.base, first.scale, fineness)
         assert again is not None
         assert bytes(again[0]) == bytes(first.section)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_sink_leaves_what_follows_alone(kernels: Kernels, shape: dict[str, int]) -> None:
+    """Sinks are far out: nothing is predicted from one, and a document's classes are not learnt from it."""
+    tables, n = with_rho(make_tables(**shape), lambda j: np.full(len(j), 0.9)), 12
+    fineness = even(tables, n)
+    fineness[..., 5] = HIGHEST
+    model, base = kernels.archive_model(tables, encoding=True), base_classes(tables, 20)
+    found = []
+    for factor in (1, 30):
+        k, v = (rows.copy() for rows in make_rows(tables, n))
+        k[:, 5] *= factor
+        v[:, 5] *= factor
+        section, magnitudes = kernels.encode_archive(
+            model, k, v, upright(tables, n), base, 1.0, fineness
+        ) or pytest.fail("not encoded")
+        rows = decoded(kernels, tables, ArchiveChunk(section, n, base, 1.0))
+        found.append((magnitudes, *(np.delete(part, 5, axis=1) for part in rows)))
+    for near, far in zip(*found, strict=True):
+        np.testing.assert_array_equal(near, far)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -48,7 +48,7 @@ def test_the_reference_codes_every_text_alike(
         rows = slice(start, start + length)
         start += length
         own = np.full((length, 1), np.float32(step), np.float64)
-        exact = rho.astype(np.float64)
+        exact = np.broadcast_to(rho.astype(np.float64), (length, 5))
         q, decoded = quantise(c[rows].astype(np.float64), exact, own, shrink)
         same = (coded.q[rows] == q).all(0)
         assert (np.abs(coded.decoded[rows] - decoded)[:, same] < 1e-4 * (np.abs(decoded).max() + step)).all()
