@@ -19,7 +19,8 @@ For each text an f16 context reads the context once; the log-probabilities along
 With `--generated` the f16 cache also answers a fixed question about each text, through the model's chat
 template, and everything is scored along that answer as well: that is reported apart.
 
-With `--report` all of it becomes one HTML page with rate-distortion plots.
+With `--report` all of it becomes one HTML page with rate-distortion plots; `--plot` makes the first
+of them an SVG file.
 
 With `--out` every row is kept as it comes, and a run that was stopped goes on where it was.
 
@@ -44,12 +45,12 @@ from eval.compression.arms import LITERATURE, Arm
 from eval.compression.caches import LLAMA_BITS, MOVED, parse_cache
 from eval.compression.page import page
 from eval.compression.plan import CODECS, CONTEXT_TOKENS, EVAL_TOKENS, LLAMA_CACHES, ONE_SIDED, Plan
-from eval.compression.plot import text_plot
+from eval.compression.plot import figure, text_plot
 from eval.compression.rows import Measured, Row, combine
 from eval.compression.run import Run, measure
 from eval.compression.tables import arm_notes, length_table, row_line, sections, table, verdict_table
 from eval.compression.verdict import verdict, write_verdicts
-from eval.page import write_report
+from eval.page import write_figure, write_report
 from eval.report import json_line, versions
 from eval.rig import Rig
 from eval.rowfile import RowFile
@@ -168,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
         "`ask`, `ingest` and `doctor` find it",
     )
     add("--report", type=Path, metavar="DIR", help="write an HTML report, its JSON and a summary there")
+    add("--plot", type=Path, metavar="FILE", help="write rate against distortion as an SVG file there")
     add("--json", action="store_true", help="only the JSON line, no tables")
     return found
 
@@ -215,6 +217,8 @@ def _command(options: argparse.Namespace, line: str) -> None:
     if options.report:
         found = page(rows, plans[0].arms, model=model, command=line)
         say(f"report: {write_report(options.report, found, summary)}")
+    if options.plot:
+        write_figure(options.plot, figure(_plotted(rows), command=line))
     print(json_line(summary))
 
 
@@ -234,12 +238,16 @@ def _store_verdicts(chosen: Path | None, model: Path, sha256: str, rows: Sequenc
 def _print(rows: Sequence[Row], arms: Sequence[Arm]) -> None:
     for section in sections(rows):
         print(f"\n{section}")
-    first = rows[0].context_tokens if rows else 0
-    plotted = [row for row in rows if row.mode == "text" and row.context_tokens == first]
-    parts = (length_table(rows), arm_notes(arms), text_plot(plotted), verdict_table(verdict(rows)))
+    parts = (length_table(rows), arm_notes(arms), text_plot(_plotted(rows)), verdict_table(verdict(rows)))
     for part in filter(None, parts):
         print(f"\n{part}")
     print()
+
+
+def _plotted(rows: Sequence[Row]) -> list[Row]:
+    """Those of the first length, along the text."""
+    first = rows[0].context_tokens if rows else 0
+    return [row for row in rows if row.mode == "text" and row.context_tokens == first]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import orjson
@@ -271,7 +272,10 @@ def test_the_command_ends_with_one_line_of_json(
         "--arms",
         "none",
     ]
-    code = main([*arguments, "--codecs", "k4v4", "--llama", "", "--threads", "2", str(text)])
+    plot = tmp_path / "plot.svg"
+    code = main(
+        [*arguments, "--codecs", "k4v4", "--llama", "", "--threads", "2", "--plot", str(plot), str(text)]
+    )
     captured = capsys.readouterr()
     assert code == 0
     lines = captured.out.rstrip("\n").split("\n")
@@ -280,6 +284,7 @@ def test_the_command_ends_with_one_line_of_json(
     assert found["rows"][0]["n_tokens"] == 8
     assert any(line.startswith("| k4v4") for line in lines)
     kept = read_verdicts(verdict_path(default_root(), small_model_path))
+    assert "k4v4" in "".join(ElementTree.parse(plot).getroot().itertext())
     assert kept is not None, "beside the models, where the product looks"
     assert [(one.codec, one.n_tokens) for one in kept.findings] == [("k4v4", 8)]
     assert main([*arguments, "--codecs", "k4v4,zip", str(text)]) == UsageError.exit_code
