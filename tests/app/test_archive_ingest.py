@@ -84,7 +84,7 @@ def test_the_option_comes_before_the_environment(world: ArchiveWorld, beyondrag:
 
 def test_the_qualities_are_read_apart_and_are_ordered_by_size(world: ArchiveWorld, beyondrag: Run) -> None:
     sizes = []
-    for name in ("archive-fine", "archive@1.35", "archive@4"):
+    for name in ("archive-fine", "archive@1.9", "archive@4"):
         assert beyondrag("ingest", world.documents, "--yes", "--codec", name).code == 0
         known = beyondrag("library", "stats", "--json", "--codec", name).json["profiles"]
         (current,) = [profile for profile in known if profile["current"]]
@@ -306,9 +306,9 @@ def test_the_estimate_knows_the_archive_before_and_after_calibrating(
     before = estimate(36_000, settings, None)
     assert before.warnings == ()
     n_values = before.tokens * 2 * 128
-    planned = 0.806  # of English prose with the default model at the quality of "archive"
+    planned = 0.69  # of English prose with the default model at the quality of "archive"
     assert before.size_bytes is not None
-    assert 8 * before.size_bytes / n_values == pytest.approx(planned, abs=0.01)
+    assert 8 * before.size_bytes / n_values == pytest.approx(planned, abs=0.02)
     assert beyondrag("models", "calibrate").code == 0
     after = estimate(36_000, settings, None)
     assert after.size_bytes is not None
