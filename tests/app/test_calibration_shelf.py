@@ -97,7 +97,7 @@ def test_a_file_that_is_not_what_it_says_is_refused(
     elif how == "junk":
         carried.write_bytes(b"junk " * 500)
     else:  # other numbers under the same id
-        other = replace(tables, shrink=tables.shrink / 2)
+        other = replace(tables, shrink=0.25)
         object.__setattr__(other, "id", tables.id)
         save_tables(carried, other)
     with pytest.raises(CalibrationCorrupt):
