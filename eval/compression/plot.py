@@ -37,7 +37,7 @@ def figure(rows: Sequence[Row], *, command: str) -> Scatter:
             series.setdefault(_series(row), []).append(row)
     return Scatter(
         f"What a bit buys: {context_tokens:,} tokens of context, along the {mode}",
-        Axis(Quantity("Bits a value", digits=1), low=0),
+        Axis(Quantity("Bits a value", digits=2, significant=True), log=True),
         _DIVERGENCE,
         tuple(
             Series(
