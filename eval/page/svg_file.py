@@ -10,12 +10,15 @@ from beyondrag.models.disk import replace_file
 from eval.page.drawing import WIDE, draw
 from eval.page.figures import Figure
 from eval.page.html import asset
+from library.files import storage_errors
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 def write_figure(path: Path, figure: Figure, names: Sequence[str] = ()) -> None:
-    """Write `figure` to `path`, at once; `names` keep their colours (`eval.page.model.Page.names`).
+    """Write `figure` to `path`, at once, in a folder made if need be.
+
+    `names` keep their colours (`eval.page.model.Page.names`).
 
     Raises StorageError when the file system refuses.
     """
@@ -25,4 +28,6 @@ def write_figure(path: Path, figure: Figure, names: Sequence[str] = ()) -> None:
     style = ET.Element("style")
     style.text = asset("style.css")
     root.insert(2, style)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, ET.tostring(root, encoding="utf-8"))

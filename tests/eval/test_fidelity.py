@@ -272,7 +272,7 @@ def test_the_command_ends_with_one_line_of_json(
         "--arms",
         "none",
     ]
-    plot = tmp_path / "plot.svg"
+    plot = tmp_path / "new" / "plot.svg"
     code = main(
         [*arguments, "--codecs", "k4v4", "--llama", "", "--threads", "2", "--plot", str(plot), str(text)]
     )
