@@ -165,3 +165,31 @@ async def test_a_ready_library_is_not_welcomed(service: ScriptedService) -> None
         await settle(pilot)
         assert isinstance(pilot.app.screen, AskScreen)
         assert "Welcome" not in shown(pilot)
+
+
+async def test_coming_back_from_another_mode_is_going_on() -> None:
+    service = ScriptedService()
+    async with running(service) as pilot:
+        await sees(pilot, "Which folder shall be read?")
+        await pilot.press("f4")
+        await until(pilot, lambda: isinstance(pilot.app.screen, IngestScreen))
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+        await sees(pilot, "Which folder shall be read?")  # there is still nothing to ask
+        await pilot.press("f4")
+        service.tell(reading(9), Ingested(9, 2, 2, 8_000, 90.0, False, ()))
+        await sees(pilot, "2 indexed")
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
+
+
+async def test_help_above_the_welcome_is_not_leaving_it() -> None:
+    service = ScriptedService()
+    async with running(service) as pilot:
+        service.tell(reading(9), Ingested(9, 2, 2, 8_000, 90.0, False, ()))
+        await sees(pilot, "2 indexed")
+        await pilot.press("f1")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, WelcomeScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WelcomeScreen))
+        await sees(pilot, "2 indexed")

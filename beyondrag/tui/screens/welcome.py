@@ -23,7 +23,10 @@ from kvfiles.errors import BeyondragError
 
 
 class WelcomeScreen(NoticeScreen[None]):
-    """Stands over the first mode until a person goes on; `missing` None: the model is there."""
+    """Stands over the first mode until a person goes on; `missing` None: the model is there.
+
+    Whoever comes back from another mode, when there is something to ask, has gone on.
+    """
 
     HELP = """\
 Two things are needed before the first question: a model, which is downloaded once, and documents.
@@ -41,6 +44,7 @@ Each document is read once as a whole; you see how long that takes before it sta
         self._ready = False
         self._has_documents = False
         self._has_ended = False
+        self._was_left = False
 
     def body(self) -> ComposeResult:
         yield Plain(
@@ -62,6 +66,14 @@ Each document is read once as a whole; you see how long that takes before it sta
             self.query_one("#pull", Button).focus()
         else:
             flow.focus_first()
+
+    def on_screen_suspend(self) -> None:
+        """Something is shown above it, or another mode."""
+        self._was_left = self.shell.current_mode != "ask"
+
+    def on_screen_resume(self) -> None:
+        if self._was_left and self._ready and self._has_documents:
+            self.action_leave()
 
     async def receive(self, notice: Notice) -> None:
         flow = self.query_one(IngestFlow)
