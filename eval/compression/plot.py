@@ -9,23 +9,26 @@ from collections.abc import Sequence
 from eval.compression.rows import Family, Mode, Row
 from eval.compression.verdict import MAX_KLD
 from eval.page import Axis, Basis, Estimate, Point, Quantity, Reference, Scatter, Series
+from kvfiles.codecs import ArchiveCodec, ExactCodec, label_of_name
 
 INTERVALS = "95 % percentile bootstrap over tokens within texts"
 _WIDTH, _HEIGHT = 64, 18
 _MARKS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _SERIES: dict[Family, str] = {
-    "codec": "beyondrag's codecs",
+    "codec": "beyondrag's rotated codec",
     "llama.cpp": "llama.cpp's caches",
     "noise floor": "noise floor",
 }
-_OURS = _SERIES["codec"]
+_ARCHIVE = "beyondrag's archive codec"
+_EXACT = "f16 as it is"
+_JOINED = {_SERIES["codec"], _ARCHIVE}
 _CHANGED = "beyondrag's codec, changed"
 _ONE_SIDED = re.compile(r"([kv])(\d)")
 _DIVERGENCE = Axis(Quantity("Mean divergence", "nats", digits=2, significant=True, better="lower"), log=True)
 
 
 def figure(rows: Sequence[Row], *, command: str) -> Scatter:
-    """Rows of one mode and length as a scatter; the codecs' points are joined.
+    """Rows of one mode and length as a scatter; the points of each of our codecs are joined.
 
     Caches with one side exact are not in it: their bits a value say nothing (`sides_figure`).
     Raises ValueError for rows of several lengths or modes, or none.
@@ -41,7 +44,9 @@ def figure(rows: Sequence[Row], *, command: str) -> Scatter:
         _DIVERGENCE,
         tuple(
             Series(
-                name, tuple(_point(row, row.bits_per_value, row.name) for row in group), joined=name == _OURS
+                name,
+                tuple(_point(row, row.bits_per_value, row.name) for row in group),
+                joined=name in _JOINED,
             )
             for name, group in series.items()
         ),
@@ -86,6 +91,10 @@ def _series(row: Row) -> str:
     if row.family == "literature":
         method = row.name.split(" ", 1)[0]
         return _CHANGED if method == "codec" else method
+    if row.family == "codec":
+        return {ArchiveCodec.name: _ARCHIVE, ExactCodec.name: _EXACT}.get(
+            label_of_name(row.name), _SERIES["codec"]
+        )
     return _SERIES[row.family]
 
 

@@ -100,6 +100,9 @@ def test_the_figure_holds_every_row_with_its_interval() -> None:
         row("k4v4", bits=4.1),
         row("KIVI 4 bits", bits=4.5, family="literature", kld=0.1, interval=(0.05, 0.2)),
         row("k8v8", bits=8.1),
+        row("exact", bits=16.0, kld=0.0, interval=(0.0, 0.0)),
+        row("archive", bits=0.7),
+        row("archive@1.5", bits=0.8),
         row("q8_0", bits=8.5, family="llama.cpp"),
         row("codec k4v4, last 128 exact", family="literature"),
         row("k4, V exact", family="one side"),
@@ -107,12 +110,17 @@ def test_the_figure_holds_every_row_with_its_interval() -> None:
     found = figure(rows, command="python -m eval.fidelity")
     assert found.y.log
     assert {series.name: [point.label for point in series.points] for series in found.series} == {
-        "beyondrag's codecs": ["k4v4", "k8v8"],
+        "beyondrag's rotated codec": ["k4v4", "k8v8"],
         "KIVI": ["KIVI 4 bits"],
+        "f16 as it is": ["exact"],
+        "beyondrag's archive codec": ["archive", "archive@1.5"],
         "llama.cpp's caches": ["q8_0"],
         "beyondrag's codec, changed": ["codec k4v4, last 128 exact"],
     }
-    assert [series.joined for series in found.series] == [True, False, False, False]
+    assert [series.name for series in found.series if series.joined] == [
+        "beyondrag's rotated codec",
+        "beyondrag's archive codec",
+    ]
     point = found.series[1].points[0]
     assert (point.x, point.y.value, point.y.interval) == (4.5, 0.1, (0.05, 0.2))
     assert found.basis.n == 1000
