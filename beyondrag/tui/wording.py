@@ -78,6 +78,8 @@ def reading_in_words(event: ReadingDocument, *, chunks: bool, pace: str = "") ->
 
 def attached_in_words(event: Attached) -> str:
     """What stands in the context by now, and how long that took."""
+    if not event.seconds:
+        return f"the same {event.n_tokens:,} tokens still stand in the context"
     prefilled = sum(part.stop - part.first for part in event.parts if part.read_from == "prefill")
     if not prefilled:
         return f"attached {event.n_tokens:,} tokens in {event.seconds * 1000:,.0f} ms"

@@ -85,6 +85,14 @@ async def test_a_document_without_a_snapshot_is_read_with_progress(service: Scri
         assert "no snapshot yet" not in shown(pilot)
 
 
+async def test_documents_that_stay_are_not_said_to_be_attached_again(service: ScriptedService) -> None:
+    async with running(service, screens=only()) as pilot:
+        request = await ask(pilot, service)
+        say(service, request, Chosen((chosen(REPORT),), ()), Attached(4_000, 0.0))
+        await sees(pilot, "the same 4,000 tokens still stand in the context")
+        assert "attached" not in shown(pilot)
+
+
 async def test_reading_again_without_snapshots_is_told_with_its_pace(service: ScriptedService) -> None:
     async with running(service, WIDE, screens=only()) as pilot:
         request = await ask(pilot, service)
