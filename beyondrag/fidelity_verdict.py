@@ -19,11 +19,12 @@ from typing import Any, Literal, get_args
 
 import orjson
 
-from beyondrag.models.disk import make_folder, replace_file
+from beyondrag.models.disk import make_folder, storage_errors
 from beyondrag.models.hashes import open_regular
 from beyondrag.settings import Settings
 from kvfiles.codecs import canonical_name
 from kvfiles.errors import ModelFileError
+from library.files import replace_file
 from library.wording import one_line
 
 VERSION = 1
@@ -134,7 +135,8 @@ def store_verdicts(path: Path, verdicts: ModelVerdicts) -> ModelVerdicts:
         "findings": [asdict(finding) for finding in merged.findings],
     }
     make_folder(path.parent)
-    replace_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    with storage_errors(path):
+        replace_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     return merged
 
 

@@ -53,6 +53,23 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a crash leaves the old content or the new, never a mixture.
+
+    Raises OSError: what to do about it depends on whose file it is.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def hash_regular_file(path: Path, *, sync: bool = False) -> tuple[str, int]:
     """SHA-256 (hex) and size in bytes of a regular file; with `sync`, also flush it to the disk.
 

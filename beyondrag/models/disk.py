@@ -54,21 +54,6 @@ def require_space(folder: Path, need_bytes: int) -> None:
         )
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` so that a crash leaves the old content or the new, never a mixture."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with storage_errors(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_directory(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
 def move_into_place(source: Path, target: Path) -> None:
     """Rename a finished, synced file within one folder, durably."""
     with storage_errors(target):

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import orjson
 
-from beyondrag.models.disk import replace_file
 from beyondrag.models.progress import CancelCheck, never, stop_if
-from kvfiles.errors import ModelFileError, StorageError
+from kvfiles.errors import ModelFileError
+from library.files import replace_file
 from library.wording import one_line
 
 MAX_ENTRIES = 256
@@ -138,7 +138,7 @@ class HashCache:
         entries[str(path)] = HashEntry(status.st_size, status.st_mtime_ns, status.st_ino, sha256, time.time())
         newest = dict(list(entries.items())[-MAX_ENTRIES:])
         document = {"version": 1, "files": {name: asdict(entry) for name, entry in newest.items()}}
-        with suppress(StorageError, OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._file, orjson.dumps(document))
 

@@ -21,8 +21,9 @@ from typing import BinaryIO
 import orjson
 import xxhash
 
-from beyondrag.models.disk import move_into_place, replace_file, storage_errors
+from beyondrag.models.disk import move_into_place, storage_errors
 from kvfiles.errors import StorageError
+from library.files import replace_file
 
 _VERSION = 1
 _JOURNAL_LIMIT = 8 << 20
@@ -208,4 +209,5 @@ class Partial:
             "validator": self.validator,
             "segments": [asdict(segment) for segment in self._segments],
         }
-        replace_file(self._journal, orjson.dumps(journal))
+        with storage_errors(self._journal):
+            replace_file(self._journal, orjson.dumps(journal))

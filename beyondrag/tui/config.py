@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 import platformdirs
+
+from library.files import replace_file
 
 DEFAULT_THEME = "textual-dark"
 _MAX_BYTES = 64 * 1024
@@ -44,16 +44,5 @@ def save_config(config: TuiConfig) -> None:
     """Replace the file as a whole.  Raises OSError; does nothing without a path."""
     if config.path is None:
         return
-    folder = config.path.parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".app-", suffix=".json")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps({"theme": config.theme}, option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(config.path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+    config.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_file(config.path, orjson.dumps({"theme": config.theme}, option=orjson.OPT_INDENT_2))

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from beyondrag.models.disk import replace_file
 from eval.page.drawing import WIDE, draw
 from eval.page.figures import Figure
 from eval.page.html import asset
-from library.files import storage_errors
+from eval.page.storing import store
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
@@ -28,6 +27,4 @@ def write_figure(path: Path, figure: Figure, names: Sequence[str] = ()) -> None:
     style = ET.Element("style")
     style.text = asset("style.css")
     root.insert(2, style)
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, ET.tostring(root, encoding="utf-8"))
+    store(path, ET.tostring(root, encoding="utf-8"))

@@ -9,11 +9,10 @@ from typing import Any
 
 import orjson
 
-from beyondrag.models.disk import replace_file
 from eval.page.html import page_html
 from eval.page.model import Page
+from eval.page.storing import store
 from eval.page.summary import page_markdown
-from library.files import storage_errors
 
 SCHEMA = 1
 HTML, JSON, MARKDOWN = "report.html", "report.json", "SUMMARY.md"
@@ -37,10 +36,8 @@ def write_report(directory: Path, page: Page, data: Mapping[str, Any]) -> Path:
         MARKDOWN: page_markdown(page, HTML, JSON).encode(),
         HTML: page_html(page).encode(),
     }
-    with storage_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        replace_file(directory / name, content)
+        store(directory / name, content)
     return directory / HTML
 
 

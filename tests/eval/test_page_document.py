@@ -178,8 +178,9 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
     with pytest.raises(TypeError):
         write_report(tmp_path, page_demo.page(), {"bad": object()})
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="name another one") as caught:
         write_report(tmp_path / "file", page_demo.page(), {})
+    assert "--library" not in str(caught.value)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kvfiles.errors import StorageError
-from library.files import storage_errors, tree_size
+from library import files
+from library.files import replace_file, storage_errors, tree_size
 from library.paths import private_directory
 from library.store import Library
 
@@ -47,3 +48,19 @@ def test_tree_size_follows_no_links(tmp_path: Path) -> None:
     (tmp_path / "a" / "link").symlink_to(tmp_path / "big")
     assert tree_size(tmp_path / "a") == 5
     assert tree_size(tmp_path / "nowhere") == 0
+
+
+def test_replace_file_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    replace_file(path, b"one")
+    replace_file(path, b"two")
+    assert path.read_bytes() == b"two"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(path, b"three")
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.glob(".file*")) == []

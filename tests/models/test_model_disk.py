@@ -9,24 +9,8 @@ import pytest
 
 from beyondrag.errors import DownloadError
 from beyondrag.models import disk
-from beyondrag.models.disk import pull_lock, replace_file, require_space
+from beyondrag.models.disk import pull_lock, require_space
 from kvfiles.errors import StorageError
-
-
-def test_replace_file_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    replace_file(path, b"one")
-    replace_file(path, b"two")
-    assert path.read_bytes() == b"two"
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(disk.os, "fsync", full)
-    with pytest.raises(StorageError, match="disk is full"):
-        replace_file(path, b"three")
-    assert path.read_bytes() == b"two"
-    assert list(tmp_path.glob(".file*")) == []
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EIO])
