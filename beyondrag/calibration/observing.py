@@ -23,7 +23,7 @@ OWN_PIECES = 8
 """Pieces that the user's files give together."""
 MAX_OBSERVED_BYTES = 640_000_000
 """Of f16 K and V; wide models read fewer tokens of each text."""
-MIN_PIECE_TOKENS = 64
+MIN_PIECE_TOKENS = 32
 
 _F16_BYTES = 2
 

@@ -41,7 +41,7 @@ __all__ = [
 DEFAULT_CODEC = "k4v4"
 DEFAULT_SINKS = 4
 
-ARCHIVE_QUALITIES = {"archive-fine": 1.4, "archive": 1.8, "archive-small": 2.5}
+ARCHIVE_QUALITIES = {"archive-fine": 1.5, "archive": 1.8, "archive-small": 2.4}
 """The named qualities g of the archive codec: larger is smaller."""
 
 _ARCHIVE_NAME = re.compile(r"archive@([0-9]{1,2}(?:\.[0-9]{1,4})?)")

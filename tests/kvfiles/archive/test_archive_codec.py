@@ -199,7 +199,7 @@ def test_the_estimate_of_the_size(
 def test_names(tables: ArchiveTables) -> None:
     assert codec_named("archive", SMALL, best(), tables).params().keys() == {"version", "log_g", "tables"}
     assert [archive_quality(x) for x in ("archive-fine", "archive@2", "archive@0.25", "k4v4")] == [
-        124,
+        150,
         256,
         -512,
         None,
