@@ -27,13 +27,14 @@ def recode(
     kernels: Kernels,
     pool: Executor,
     about: Mapping[str, Any],
+    profile: str | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> int:
     """Write the tokens and rows of `source` to `path`, coded with `codec`; returns the size in bytes.
 
-    Profile, model and position stay those of `source`; `about` is added to what it says of itself.  All
-    rows are in memory meanwhile, as f16.  Raises Cancelled between chunks, SnapshotCorrupt, DecodeError
-    and StorageError; nothing is written then.
+    Model and position stay those of `source`, and so does the reading profile unless `profile` names another;
+    `about` is added to what it says of itself.  All rows are in memory meanwhile, as f16.  Raises Cancelled
+    between chunks, SnapshotCorrupt, DecodeError and StorageError; nothing is written then.
     """
     header = source.header
     state = _rows(source, tables, kernels, pool, cancelled)
@@ -46,7 +47,7 @@ def recode(
         tables=tables,
         shape=header.shape,
         rope=header.rope,
-        profile=header.profile,
+        profile=header.profile if profile is None else profile,
         about={**header.about, **about},
         pool=pool,
     )

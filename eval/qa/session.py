@@ -24,6 +24,7 @@ from eval.report import versions
 from eval.rowfile import RowFile
 from eval.sets import Question, QuestionSet
 from ingest.indexing import FileOutcome
+from kvfiles.codecs import ExactCodec
 from kvfiles.errors import CalibrationMissing
 from library.calibrations import calibration_of
 from library.store import Library
@@ -82,8 +83,7 @@ class Session:
             for question in questions:
                 gold.ids(question)  # whatever is wrong with the set shows before hours of work
             default = self._choices.settings.codec
-            order = sorted(arms, key=lambda arm: ((arm.codec or default) != default, arm.codec or default))
-            for codec, some in groupby(order, key=lambda arm: arm.codec or default):
+            for codec, some in groupby(_in_order(arms, default), key=lambda arm: arm.codec or default):
                 group = list(some)
                 settings = replace(self._choices.settings, codec=codec, hot_cache=0)  # no copies
                 with Engine(settings, library) as engine:
@@ -203,6 +203,16 @@ class Session:
 
                 library = opened.enter_context(shelf.library(on_file, self._cancelled))
             yield library
+
+
+def _in_order(arms: Sequence[Arm], default: str) -> list[Arm]:
+    """Codec by codec: the exact one first, since others are coded from its snapshots, then the default."""
+
+    def place(arm: Arm) -> tuple[bool, bool, str]:
+        codec = arm.codec or default
+        return codec != ExactCodec.name, codec != default, codec
+
+    return sorted(arms, key=place)
 
 
 def _warm_up(engine: Engine) -> None:

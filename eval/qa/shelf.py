@@ -14,6 +14,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ import platformdirs
 
 from beyondrag.engine import Engine
 from eval.qa.filenames import FileNames
+from eval.qa.recoding import coded_from_exact
 from eval.rowfile import RowFile, read_rows
 from eval.sets import QuestionSet, SetError
 from ingest.indexing import FileOutcome, index
@@ -153,11 +155,14 @@ class Shelf:
     ) -> None:
         """Read the documents that have no snapshot yet; each finished one is kept.
 
-        Raises Cancelled, model and storage errors.
+        What has an exact snapshot is coded from that and not noted as read.  Raises Cancelled, model and
+        storage errors.
         """
         engine.prepare()
         library, profile = engine.library, engine.profile
-        pending = pending_volumes(library, document_ids, profile, engine.reader)
+        pending = self._left_to_read(
+            engine, pending_volumes(library, document_ids, profile, engine.reader), report, cancelled
+        )
         total = sum(item.volume.n_tokens for item in pending)
         done, seconds = 0, 0.0
         try:
@@ -183,6 +188,22 @@ class Shelf:
         finally:
             if done:
                 self._note(Cost(READ, profile.id, seconds, done))
+
+    @staticmethod
+    def _left_to_read(
+        engine: Engine, pending: list[PendingVolume], report: Report, cancelled: Callable[[], bool]
+    ) -> list[PendingVolume]:
+        """Those of `pending` that cannot be coded from exact snapshots; the others are, here."""
+        total, done, left = sum(item.volume.n_tokens for item in pending), 0, []
+        with ThreadPoolExecutor(engine.settings.threads) as pool:
+            for item in pending:
+                if cancelled():
+                    raise Cancelled("stopped")
+                report(item.document.name, done, total)
+                if coded_from_exact(engine, item, pool) is None:
+                    left.append(item)
+                done += item.volume.n_tokens
+        return left
 
     def note_chunked(self, search: str, seconds: float, tokens: int) -> None:
         """Note what cutting and indexing chunks has cost."""

@@ -196,7 +196,7 @@ def cost_sentences(
 ) -> str:
     """What ingest has cost, and after how many questions it has paid for itself."""
     if cost.tokens == 0:
-        return "Ingest: its cost was not measured here (the snapshots were made by another program)."
+        return "Ingest: its cost was not measured here (the snapshots were there, or coded from exact ones)."
     lines = [
         f"Ingest: {cost.tokens:,} tokens read in {seconds_in_words(cost.seconds)} "
         f"({cost.tokens / max(cost.seconds, 1e-9):.0f} tokens/s), {bytes_in_words(cost.bytes)} of snapshots."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from archive_world import ArchiveWorld, make_world
 from command_line import Run
 
+import eval.qa.shelf as shelf_module
 from beyondrag.engine import Engine
 from beyondrag.errors import UsageError
 from beyondrag.settings import default_settings
@@ -21,10 +23,13 @@ from eval.fidelity import measure
 from eval.qa.arms import parse_arms
 from eval.qa.product import DocumentSystem, GoldFiles, Variant
 from eval.qa.session import _require_codec
+from eval.qa.shelf import Shelf
 from eval.recall.arms import codec_arms
 from eval.rig import Rig
+from eval.sets import QuestionSet
 from eval.texts import measured_texts
 from kvfiles.codecs import ARCHIVE_QUALITIES, ArchiveCodec
+from kvfiles.container import Container
 from kvfiles.errors import CalibrationMissing
 from library.store import Library
 
@@ -44,6 +49,11 @@ def rig(world: ArchiveWorld) -> Iterator[Rig]:
 def calibrated(beyondrag: Run, world: ArchiveWorld) -> ArchiveWorld:
     assert beyondrag("models", "calibrate").code == 0
     return world
+
+
+def sections(path: Path) -> dict[str, np.ndarray]:
+    with Container(path) as container:
+        return container.arrays(list(container.sections))
 
 
 @pytest.mark.parametrize("codec", ["archive", "archive-fine", "archive@1.35"])
@@ -137,3 +147,29 @@ def test_snapshots_of_an_earlier_calibration_are_read_again(calibrated: ArchiveW
         with Engine(settings, library) as engine:
             _require_codec(engine)
         assert list(library.snapshots()) == []
+
+
+def test_archives_are_coded_from_the_exact_snapshots_of_the_same_library(
+    calibrated: ArchiveWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same files, but for their time, that reading the documents again gives."""
+    question_set = QuestionSet("a set", tmp_path, calibrated.documents, ())
+    files: dict[str, list[dict[str, np.ndarray]]] = {}
+    for name, codecs in (("read", ["archive"]), ("coded", ["exact", "archive"])):
+        shelf = Shelf(tmp_path / name, question_set)
+        with shelf.library(lambda *_: None, lambda: False) as library:
+            for codec in codecs:
+                with Engine(replace(default_settings(), codec=codec, hot_cache=0), library) as engine:
+                    if name == "coded" and codec == "archive":
+                        monkeypatch.setattr(shelf_module, "read_volume", None)
+                    ids = [document.id for document in library.documents()]
+                    shelf.read(engine, ids, lambda *_: None, lambda: False)
+                    cost, profile = shelf.ingest_cost(engine), engine.profile
+            records = [r for r in library.snapshots() if r.profile_id == profile.id]
+            files[name] = [sections(r.path) for r in sorted(records, key=lambda r: r.document_id)]
+            assert (cost.tokens > 0) == (name == "read")
+    assert len(files["read"]) == 2
+    for read, coded in zip(files["read"], files["coded"], strict=True):
+        assert list(read) == list(coded)
+        for section, array in read.items():
+            np.testing.assert_array_equal(array, coded[section], err_msg=section)
