@@ -25,7 +25,6 @@ from beyondrag.events import (
     ReadingDocument,
 )
 from beyondrag.follow_up import EarlierTurn
-from beyondrag.placing import cache_bits
 from beyondrag.turn import AskOptions
 from ingest.indexing import index
 from ingest.reader import PrefixFacts
@@ -442,11 +441,3 @@ def test_a_model_whose_keys_cannot_be_moved(engine: Engine) -> None:
     assert [(part.read_from, part.codec) for part in parts] == [("snapshot", "k4v4"), ("prefill", "f16")]
     assert [document.read_from for document in asked.answer.documents] == ["snapshot", "prefill"]
     assert asked.answer.prefilled_tokens == parts[1].stop - parts[1].first
-
-
-def test_bits_of_a_prefilled_value() -> None:
-    """A block of 32 values: their bits and one f16 scale (q5_0 keeps the fifth bits apart)."""
-    assert cache_bits("f16") == 16
-    assert cache_bits("q8_0") == (32 * 8 + 16) / 32
-    assert cache_bits("q5_0") == (32 * 5 + 16) / 32
-    assert cache_bits("q4_0") == (32 * 4 + 16) / 32
