@@ -1,4 +1,4 @@
-"""Placing documents: what is told about a part that was prefilled."""
+"""How many bits a value takes in a cache that llama.cpp prefilled."""
 
 from __future__ import annotations
 
