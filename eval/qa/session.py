@@ -206,11 +206,12 @@ class Session:
 
 
 def _in_order(arms: Sequence[Arm], default: str) -> list[Arm]:
-    """Codec by codec: the exact one first, since others are coded from its snapshots, then the default."""
+    """Codec by codec: the default one first, so that its reading is measured, then the exact one, from whose
+    snapshots the others are coded."""
 
     def place(arm: Arm) -> tuple[bool, bool, str]:
         codec = arm.codec or default
-        return codec != ExactCodec.name, codec != default, codec
+        return codec != default, codec != ExactCodec.name, codec
 
     return sorted(arms, key=place)
 

@@ -22,7 +22,7 @@ from eval.drift.arms import parse_arms as drift_arms
 from eval.fidelity import measure
 from eval.qa.arms import parse_arms
 from eval.qa.product import DocumentSystem, GoldFiles, Variant
-from eval.qa.session import _require_codec
+from eval.qa.session import _in_order, _require_codec
 from eval.qa.shelf import Shelf
 from eval.recall.arms import codec_arms
 from eval.rig import Rig
@@ -147,6 +147,12 @@ def test_snapshots_of_an_earlier_calibration_are_read_again(calibrated: ArchiveW
         with Engine(settings, library) as engine:
             _require_codec(engine)
         assert list(library.snapshots()) == []
+
+
+def test_the_default_codec_is_asked_first_then_the_exact_one() -> None:
+    arms = parse_arms(["oracle@archive", "doc@exact", "chunk-bm25", "doc@k8v8"])
+    names = [arm.name for arm in _in_order(arms, "k4v4")]
+    assert names == ["chunk-bm25", "doc@exact", "oracle@archive", "doc@k8v8"]
 
 
 def test_archives_are_coded_from_the_exact_snapshots_of_the_same_library(
