@@ -11,6 +11,7 @@ from ingest.reader import READ_SLICE_TOKENS, Reader
 from ingest.volumes import cut
 from kvfiles.codecs import label_of_name
 from kvfiles.errors import ContextOverflow
+from kvfiles.runtime.model import Tokens
 from library.errors import DocumentNotFound
 from library.records import DocumentRecord, ReadingProfile, SnapshotRecord, Volume
 from library.store import Library
@@ -108,6 +109,13 @@ def pending_volumes(
     return pending
 
 
+def tokens_of(library: Library, pending: PendingVolume, reader: Reader) -> Tokens:
+    """(n,) i32: what `read_volume` reads.  Raises DocumentNotFound."""
+    document, volume = pending.document, pending.volume
+    text = library.text(document.id).text[volume.char_start : volume.char_end]
+    return reader.volume_tokens(volume_title(document.title, volume.label, pending.n_volumes), text)
+
+
 def read_volume(
     library: Library,
     pending: PendingVolume,
@@ -124,8 +132,7 @@ def read_volume(
     another title meanwhile; nothing is left behind then.
     """
     document, volume = pending.document, pending.volume
-    text = library.text(document.id).text[volume.char_start : volume.char_end]
-    tokens = reader.volume_tokens(volume_title(document.title, volume.label, pending.n_volumes), text)
+    tokens = tokens_of(library, pending, reader)
     about: dict[str, object] = {
         "document": document.id,
         "title": document.title,

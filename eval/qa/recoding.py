@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from beyondrag.engine import Engine
-from ingest.pipeline import PendingVolume, volume_title
+from ingest.pipeline import PendingVolume, tokens_of
 from kvfiles.codecs import ExactCodec
 from kvfiles.errors import SnapshotError
 from kvfiles.positions import RopeTables
@@ -28,10 +28,7 @@ def coded_from_exact(engine: Engine, pending: PendingVolume, pool: Executor) -> 
     if source is None:
         return None
     library, desk, profile = engine.library, engine.desk, engine.profile
-    document, volume = pending.document, pending.volume
-    text = library.text(document.id).text[volume.char_start : volume.char_end]
-    tokens = desk.reader.volume_tokens(volume_title(document.title, volume.label, pending.n_volumes), text)
-    model = desk.model
+    tokens, model = tokens_of(library, pending, desk.reader), desk.model
     scratch = library.snapshot_scratch()
     try:
         with Snapshot(source.path, desk.kernels) as snapshot:
@@ -48,8 +45,10 @@ def coded_from_exact(engine: Engine, pending: PendingVolume, pool: Executor) -> 
                 about={},
                 profile=profile.id,
             )
-        codec = desk.reader.codec_label
-        return library.put_snapshot(document.id, volume.ordinal, profile.id, scratch, len(tokens), codec)
+        volume, codec = pending.volume, desk.reader.codec_label
+        return library.put_snapshot(
+            volume.document_id, volume.ordinal, profile.id, scratch, len(tokens), codec
+        )
     except SnapshotError:
         return None
     finally:

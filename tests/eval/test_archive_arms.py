@@ -179,3 +179,21 @@ def test_archives_are_coded_from_the_exact_snapshots_of_the_same_library(
         assert list(read) == list(coded)
         for section, array in read.items():
             np.testing.assert_array_equal(array, coded[section], err_msg=section)
+
+
+def test_a_damaged_exact_snapshot_is_read_again(calibrated: ArchiveWorld, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, QuestionSet("a set", tmp_path, calibrated.documents, ()))
+    with shelf.library(lambda *_: None, lambda: False) as library:
+        ids = [document.id for document in library.documents()]
+        for codec in ("exact", "archive"):
+            with Engine(replace(default_settings(), codec=codec, hot_cache=0), library) as engine:
+                shelf.read(engine, ids, lambda *_: None, lambda: False)
+                n_read = shelf.ingest_cost(engine).tokens
+                n_tokens = [r.n_tokens for r in library.snapshots() if r.profile_id == engine.profile.id]
+            if codec == "exact":
+                first = min(library.snapshots(), key=lambda record: record.document_id)
+                raw = bytearray(first.path.read_bytes())
+                raw[len(raw) // 2] ^= 0xFF
+                first.path.write_bytes(raw)
+    assert len(n_tokens) == 2
+    assert n_read == first.n_tokens
