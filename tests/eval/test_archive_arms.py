@@ -170,8 +170,10 @@ def test_archives_are_coded_from_the_exact_snapshots_of_the_same_library(
                         monkeypatch.setattr(shelf_module, "read_volume", None)
                     ids = [document.id for document in library.documents()]
                     shelf.read(engine, ids, lambda *_: None, lambda: False)
-                    cost, profile = shelf.ingest_cost(engine), engine.profile
-            records = [r for r in library.snapshots() if r.profile_id == profile.id]
+                    cost = shelf.ingest_cost(engine)
+                    records = [r for r in library.snapshots() if r.profile_id == engine.profile.id]
+                    for record in records:
+                        engine.desk.open(record.path).close()  # it fits model, prompt and codec
             files[name] = [sections(r.path) for r in sorted(records, key=lambda r: r.document_id)]
             assert (cost.tokens > 0) == (name == "read")
     assert len(files["read"]) == 2
